@@ -1,0 +1,1 @@
+//! `App`: who we are in a tenant.

@@ -1,0 +1,29 @@
+//! Unattended mail on Exchange Online and Office 365.
+//!
+//! A program signs in as itself (OAuth2 client credentials), sends by SMTP and reads by IMAP and POP3 with SASL
+//! XOAUTH2.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails should panic"))]
+
+mod app;
+mod cloud;
+mod deadline;
+mod doctor;
+mod error;
+mod secret;
+
+pub mod imap;
+pub mod message;
+pub mod net;
+pub mod pop3;
+pub mod sasl;
+pub mod smtp;
+pub mod token;
+
+pub use cloud::Cloud;
+pub use deadline::{CancelToken, Deadline};
+pub use error::{Error, ErrorKind, Layer, OAuthReply, Result, Retry, ServerReply, Step};
+pub use net::{Connector, Endpoint, Security, Timeouts, Tls, Transcript};
+pub use secret::Secret;
+pub use token::{StaticToken, Token, TokenProvider};

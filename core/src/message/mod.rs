@@ -1,0 +1,5 @@
+//! Messages: ready bytes to send, composing, parsing.
+
+mod raw;
+
+pub use raw::RawMessage;

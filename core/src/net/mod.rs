@@ -1,0 +1,16 @@
+//! What every protocol stands on: TLS, connecting, bounded reading, the transcript, one actor task per connection.
+
+mod actor;
+mod connector;
+mod http;
+mod tls;
+mod transcript;
+mod wire;
+
+pub(crate) use actor::{Actor, Engine, Job};
+pub use connector::{Connector, Endpoint, Security, Timeouts};
+pub(crate) use http::{HttpAnswer, HttpClient};
+pub use tls::Tls;
+pub(crate) use transcript::Tap;
+pub use transcript::{Direction, Transcript, TranscriptLine};
+pub(crate) use wire::Wire;

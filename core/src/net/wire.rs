@@ -1,0 +1,362 @@
+//! [`Wire`]: one connection. Writes are collected and go out in one piece; reads are bounded; every wait has a limit.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio_rustls::TlsConnector;
+
+use super::{Tap, Timeouts, Tls};
+use crate::error::{Error, ErrorKind, Layer, Result};
+use crate::secret::Secret;
+
+/// How much is read from the socket at once.
+const READ_SIZE: usize = 32 * 1024;
+/// Collected writes above this go out without waiting for the end of the flight.
+const WRITE_SIZE: usize = 64 * 1024;
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// A connection with its read buffer, write buffer, transcript and flight counter.
+pub(crate) struct Wire {
+    /// `None` once the connection broke, was cut or closed.
+    stream: Option<Box<dyn Stream>>,
+    inbound: BytesMut,
+    outbound: Vec<u8>,
+    tap: Tap,
+    timeouts: Timeouts,
+    flights: u64,
+    /// Something was written since the last wait for the server.
+    written: bool,
+    secure: bool,
+}
+
+impl Wire {
+    pub(crate) fn new(
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        tap: Tap,
+        timeouts: &Timeouts,
+    ) -> Self {
+        Self {
+            stream: Some(Box::new(stream)),
+            inbound: BytesMut::new(),
+            outbound: Vec::new(),
+            tap,
+            timeouts: timeouts.clone(),
+            flights: 0,
+            written: false,
+            secure: false,
+        }
+    }
+
+    pub(crate) fn tap(&self) -> &Tap {
+        &self.tap
+    }
+
+    pub(crate) fn timeouts(&self) -> &Timeouts {
+        &self.timeouts
+    }
+
+    /// Whether TLS is on.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// Turns from writing to waiting so far.
+    pub(crate) fn flights(&self) -> u64 {
+        self.flights
+    }
+
+    /// Whether the connection can't be used any more.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.stream.is_none()
+    }
+
+    /// Closes the connection at once; what is read or written later fails.
+    pub(crate) fn cut(&mut self) {
+        self.stream = None;
+    }
+
+    /// Upgrades to TLS after the server agreed to STARTTLS or STLS.
+    ///
+    /// Bytes that arrived in clear text behind the agreement are an attack (CVE-2011-0411 and its kin): refused.
+    pub(crate) async fn start_tls(&mut self, tls: &Tls, host: &str) -> Result<()> {
+        if !self.inbound.is_empty() {
+            self.cut();
+            return Err(Error::new(
+                ErrorKind::Tls,
+                "STARTTLS",
+                "the server sent plain text behind its agreement to STARTTLS; someone may be tampering with the connection",
+            )
+            .with_layer(Layer::Tls));
+        }
+        self.handshake(tls, host).await
+    }
+
+    pub(crate) async fn handshake(&mut self, tls: &Tls, host: &str) -> Result<()> {
+        let name = ServerName::try_from(host.to_owned()).map_err(|error| {
+            Error::new(
+                ErrorKind::InvalidArgument,
+                "TLS",
+                format!("{host:?} is not a host name"),
+            )
+            .with_source(error)
+        })?;
+        let stream = self.stream.take().ok_or_else(|| self.closed("TLS"))?;
+        let handshake = TlsConnector::from(tls.config().clone()).connect(name, stream);
+        let stream = tokio::time::timeout(self.timeouts.connect, handshake)
+            .await
+            .map_err(|_| {
+                Error::new(
+                    ErrorKind::TimedOut,
+                    "TLS",
+                    format!("{host} did not finish the TLS handshake"),
+                )
+                .with_layer(Layer::Tls)
+            })?
+            .map_err(|error| tls_error(host, error))?;
+        self.tap.note(|| {
+            let version = stream.get_ref().1.protocol_version();
+            version.map_or_else(|| "TLS".to_owned(), |version| format!("{version:?}"))
+        });
+        self.stream = Some(Box::new(stream));
+        self.secure = true;
+        Ok(())
+    }
+
+    /// Collects a command line. CR, LF and NUL inside are refused: callers check arguments first, this is the last
+    /// door. The line end is added here.
+    pub(crate) fn command(&mut self, line: &str) -> Result<()> {
+        if line.bytes().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                "command",
+                "an argument holds CR, LF or NUL",
+            )
+            .with_layer(self.tap.layer()));
+        }
+        self.tap.client(|| line.to_owned());
+        self.outbound.extend_from_slice(line.as_bytes());
+        self.outbound.extend_from_slice(b"\r\n");
+        Ok(())
+    }
+
+    /// Collects a line that ends in a secret: `prefix` is shown in the transcript, the secret is not, and is blanked
+    /// wherever the server says it back.
+    pub(crate) fn secret_command(&mut self, prefix: &str, secret: &Secret) -> Result<()> {
+        if prefix
+            .bytes()
+            .chain(secret.expose().bytes())
+            .any(|byte| matches!(byte, b'\r' | b'\n' | 0))
+        {
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                "command",
+                "a credential holds CR, LF or NUL",
+            )
+            .with_layer(self.tap.layer()));
+        }
+        self.tap.remember(secret);
+        self.tap
+            .client(|| format!("{prefix}[redacted, {} characters]", secret.len()));
+        self.outbound.extend_from_slice(prefix.as_bytes());
+        self.outbound.extend_from_slice(secret.expose().as_bytes());
+        self.outbound.extend_from_slice(b"\r\n");
+        Ok(())
+    }
+
+    /// Collects bytes of a body or literal; they are not recorded. Goes out when enough has been collected.
+    pub(crate) async fn body(&mut self, bytes: &[u8]) -> Result<()> {
+        for piece in bytes.chunks(WRITE_SIZE) {
+            self.outbound.extend_from_slice(piece);
+            if self.outbound.len() >= WRITE_SIZE {
+                self.write_out().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Remembers a secret that is about to go out in pieces.
+    pub(crate) fn remember(&mut self, secret: &Secret) {
+        self.tap.remember(secret);
+    }
+
+    /// Sends what was collected.
+    pub(crate) async fn flush(&mut self) -> Result<()> {
+        self.write_out().await?;
+        let limit = self.timeouts.step;
+        let Some(stream) = &mut self.stream else {
+            return Err(self.closed("write"));
+        };
+        let result = tokio::time::timeout(limit, stream.flush()).await;
+        self.settle("write", result).map(|()| ())
+    }
+
+    async fn write_out(&mut self) -> Result<()> {
+        if self.outbound.is_empty() {
+            return Ok(());
+        }
+        let limit = self.timeouts.step;
+        let Some(stream) = &mut self.stream else {
+            return Err(self.closed("write"));
+        };
+        let result = tokio::time::timeout(limit, stream.write_all(&self.outbound)).await;
+        self.outbound.clear();
+        self.written = true;
+        self.settle("write", result)
+    }
+
+    /// Waits for more bytes, no longer than `limit`; a flight ends here. Returns how many came, never 0.
+    pub(crate) async fn fill_within(&mut self, limit: Duration) -> Result<usize> {
+        self.flush().await?;
+        if std::mem::take(&mut self.written) {
+            self.flights += 1;
+        }
+        self.inbound.reserve(READ_SIZE);
+        let Some(stream) = &mut self.stream else {
+            return Err(self.closed("read"));
+        };
+        let result = tokio::time::timeout(limit, stream.read_buf(&mut self.inbound)).await;
+        match self.settle("read", result)? {
+            0 => {
+                self.cut();
+                Err(self.closed("read"))
+            }
+            count => Ok(count),
+        }
+    }
+
+    /// Waits for more bytes, no longer than a step may take.
+    pub(crate) async fn fill(&mut self) -> Result<usize> {
+        self.fill_within(self.timeouts.step).await
+    }
+
+    /// The bytes that have arrived and were not taken yet.
+    pub(crate) fn buffered(&self) -> &[u8] {
+        &self.inbound
+    }
+
+    /// Takes the first `count` of the buffered bytes, without copying.
+    pub(crate) fn take(&mut self, count: usize) -> Bytes {
+        self.inbound.split_to(count.min(self.inbound.len())).freeze()
+    }
+
+    /// The next line without its line end, waiting for it no longer than `limit` for each piece.
+    ///
+    /// A bare LF ends a line too: some servers are sloppy. A line over `max` bytes breaks the connection.
+    pub(crate) async fn line_within(&mut self, max: usize, limit: Duration) -> Result<Bytes> {
+        let mut searched = 0;
+        loop {
+            if let Some(at) = self.inbound[searched..].iter().position(|&byte| byte == b'\n') {
+                let mut line = self.take(searched + at + 1);
+                line.truncate(line.len() - 1);
+                if line.last() == Some(&b'\r') {
+                    line.truncate(line.len() - 1);
+                }
+                if line.len() > max {
+                    return Err(self.too_long(max));
+                }
+                self.tap.server(&line);
+                return Ok(line);
+            }
+            searched = self.inbound.len();
+            if searched > max + 2 {
+                return Err(self.too_long(max));
+            }
+            self.fill_within(limit).await?;
+        }
+    }
+
+    /// The next line, each wait no longer than a step.
+    pub(crate) async fn line(&mut self, max: usize) -> Result<Bytes> {
+        self.line_within(max, self.timeouts.step).await
+    }
+
+    /// Up to `max` bytes of a literal or body: what is buffered, or else what arrives next.
+    pub(crate) async fn chunk(&mut self, max: usize) -> Result<Bytes> {
+        if self.inbound.is_empty() {
+            self.fill().await?;
+        }
+        Ok(self.take(max))
+    }
+
+    /// Ends politely: TLS close_notify, then TCP. Failures are of no interest any more.
+    pub(crate) async fn close(&mut self) {
+        if let Some(mut stream) = self.stream.take() {
+            let _ = tokio::time::timeout(Duration::from_secs(1), stream.shutdown()).await;
+        }
+    }
+
+    fn too_long(&mut self, max: usize) -> Error {
+        self.cut();
+        Error::new(
+            ErrorKind::Protocol,
+            "read",
+            format!("the server sent a line of more than {max} bytes"),
+        )
+        .with_layer(self.tap.layer())
+    }
+
+    fn closed(&self, operation: &'static str) -> Error {
+        Error::new(
+            ErrorKind::ConnectionLost,
+            operation,
+            "the server closed the connection",
+        )
+        .with_layer(self.tap.layer())
+    }
+
+    /// Turns the outcome of an I/O call into ours; any failure cuts the connection.
+    fn settle<T>(
+        &mut self,
+        operation: &'static str,
+        result: Result<io::Result<T>, tokio::time::error::Elapsed>,
+    ) -> Result<T> {
+        let error = match result {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => self.closed(operation),
+            Ok(Err(error)) => Error::new(
+                ErrorKind::ConnectionLost,
+                operation,
+                format!("the connection broke: {error}"),
+            )
+            .with_layer(self.tap.layer())
+            .with_source(error),
+            Err(_) => Error::new(ErrorKind::TimedOut, operation, "the server is silent")
+                .with_layer(self.tap.layer()),
+        };
+        self.tap.note(|| error.detail().to_owned());
+        self.cut();
+        Err(error)
+    }
+}
+
+impl std::fmt::Debug for Wire {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Wire")
+            .field("layer", &self.tap.layer())
+            .finish_non_exhaustive()
+    }
+}
+
+fn tls_error(host: &str, error: io::Error) -> Error {
+    let hint = match error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+    {
+        Some(rustls::Error::InvalidCertificate(_)) => {
+            "the certificate is not trusted for this name: a company proxy may intercept TLS (give its CA), or the host is wrong"
+        }
+        Some(rustls::Error::InvalidMessage(_)) => {
+            "the server does not speak TLS here: check port and security (587 is STARTTLS, 993 and 995 are TLS from the start)"
+        }
+        _ => "the server must speak TLS 1.2 or later",
+    };
+    Error::new(ErrorKind::Tls, "TLS", format!("{host}: {error}"))
+        .with_layer(Layer::Tls)
+        .with_hint(hint)
+        .with_source(error)
+}

@@ -1,0 +1,11 @@
+//! SASL XOAUTH2 and OAUTHBEARER: the bytes, one line or two steps, the failure challenge.
+//!
+//! Exchange Online offers XOAUTH2 only; OAUTHBEARER (RFC 7628) is for other servers.
+
+mod challenge;
+mod initial_response;
+mod login;
+
+pub use challenge::Challenge;
+pub use initial_response::{InitialResponse, Mechanism, oauthbearer, xoauth2};
+pub use login::Login;
