@@ -12,6 +12,7 @@ mod deadline;
 mod doctor;
 mod error;
 mod secret;
+mod settings;
 
 pub mod imap;
 pub mod message;
@@ -26,4 +27,5 @@ pub use deadline::{CancelToken, Deadline};
 pub use error::{Error, ErrorKind, Layer, OAuthReply, Result, Retry, ServerReply, Step};
 pub use net::{Connector, Endpoint, Security, Timeouts, Tls, Transcript};
 pub use secret::Secret;
+pub use settings::{CredentialSource, SecretSource, Settings};
 pub use token::{StaticToken, Token, TokenProvider};

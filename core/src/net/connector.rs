@@ -48,6 +48,55 @@ impl Endpoint {
             security: Security::StartTls,
         }
     }
+
+    /// Reads an address of a `protocol` server ([`Layer::Imap`], [`Layer::Pop3`] or [`Layer::Smtp`]) as URL:
+    /// `imaps://host:port` is TLS from the first byte, `imap://host:port` is STARTTLS; `pop3s`, `pop3`, `smtps` and
+    /// `smtp` likewise. Without a port: 993, 143, 995, 110, 465, 587.
+    ///
+    /// ```
+    /// use exomail::{Endpoint, Layer};
+    ///
+    /// let endpoint = Endpoint::from_url(Layer::Smtp, "smtp://smtp.office365.com")?;
+    /// assert_eq!(endpoint, Endpoint::start_tls("smtp.office365.com", 587));
+    /// # Ok::<(), exomail::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidConfig`] for another scheme, or with anything but host and port behind it.
+    pub fn from_url(protocol: Layer, url: &str) -> Result<Self> {
+        let name = protocol.name();
+        let refuse = |why: String| {
+            Error::new(ErrorKind::InvalidConfig, "endpoint", format!("{url:?} {why}")).with_hint(format!(
+                "write {name}s://host:port for TLS from the first byte, {name}://host:port for STARTTLS"
+            ))
+        };
+        let parsed = url::Url::parse(url).map_err(|error| refuse(format!("is not a URL: {error}")))?;
+        let (security, default_port) = match (protocol, parsed.scheme()) {
+            (Layer::Imap, "imaps") => (Security::ImplicitTls, 993),
+            (Layer::Imap, "imap") => (Security::StartTls, 143),
+            (Layer::Pop3, "pop3s") => (Security::ImplicitTls, 995),
+            (Layer::Pop3, "pop3") => (Security::StartTls, 110),
+            (Layer::Smtp, "smtps") => (Security::ImplicitTls, 465),
+            (Layer::Smtp, "smtp") => (Security::StartTls, 587),
+            _ => return Err(refuse(format!("does not start with {name}s:// or {name}://"))),
+        };
+        let host = parsed.host_str().unwrap_or_default();
+        if host.is_empty() {
+            return Err(refuse("names no host".to_owned()));
+        }
+        let bare = parsed.username().is_empty() && parsed.password().is_none();
+        let ends =
+            matches!(parsed.path(), "" | "/") && parsed.query().is_none() && parsed.fragment().is_none();
+        if !bare || !ends {
+            return Err(refuse("holds more than host and port".to_owned()));
+        }
+        Ok(Self {
+            // An IPv6 address stands in brackets in a URL and without them everywhere else.
+            host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
+            port: parsed.port().unwrap_or(default_port),
+            security,
+        })
+    }
 }
 
 /// The longest that each step on the network may take. A whole call is bounded by [`Deadline`](crate::Deadline).
@@ -183,4 +232,46 @@ async fn dial(endpoint: &Endpoint) -> Result<TcpStream> {
         }
     }
     Err(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_read_from_its_url() {
+        let read = |layer, url| Endpoint::from_url(layer, url).unwrap();
+        assert_eq!(
+            read(Layer::Imap, "imaps://localhost:9993"),
+            Endpoint::implicit_tls("localhost", 9993)
+        );
+        assert_eq!(
+            read(Layer::Imap, "imap://localhost"),
+            Endpoint::start_tls("localhost", 143)
+        );
+        assert_eq!(
+            read(Layer::Pop3, "pop3s://outlook.office365.com"),
+            Endpoint::implicit_tls("outlook.office365.com", 995)
+        );
+        assert_eq!(
+            read(Layer::Smtp, "smtps://[::1]:4650"),
+            Endpoint::implicit_tls("::1", 4650)
+        );
+    }
+
+    #[test]
+    fn another_scheme_or_anything_behind_the_port_is_refused() {
+        for (layer, url) in [
+            (Layer::Imap, "localhost:993"),
+            (Layer::Imap, "pop3s://localhost:995"),
+            (Layer::Imap, "imaps://"),
+            (Layer::Imap, "imaps://localhost/INBOX"),
+            (Layer::Smtp, "smtp://user:password@localhost:587"),
+            (Layer::Smtp, "smtp://localhost:99999"),
+            (Layer::Token, "https://localhost"),
+        ] {
+            let error = Endpoint::from_url(layer, url).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidConfig, "{url}");
+        }
+    }
 }
