@@ -1,5 +1,6 @@
 //! Messages: ready bytes to send, composing, parsing.
 
+pub(crate) mod line_ends;
 mod raw;
 
 pub use raw::RawMessage;

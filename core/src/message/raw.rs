@@ -47,6 +47,14 @@ impl RawMessage {
         })
     }
 
+    /// The message's bytes, where they are in memory.
+    pub(crate) fn in_memory(&self) -> Option<&Bytes> {
+        match &self.0 {
+            Source::Bytes(bytes) => Some(bytes),
+            Source::File(_) | Source::Reader { .. } => None,
+        }
+    }
+
     pub(crate) async fn open(self) -> Result<OpenMessage> {
         Ok(match self.0 {
             Source::Bytes(bytes) => {

@@ -1,6 +1,9 @@
 //! [`Wire`]: one connection. Writes are collected and go out in one piece; reads are bounded; every wait has a limit.
 
+use std::future::Future;
 use std::io;
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -16,6 +19,10 @@ use crate::secret::Secret;
 const READ_SIZE: usize = 32 * 1024;
 /// Collected writes above this go out without waiting for the end of the flight.
 const WRITE_SIZE: usize = 64 * 1024;
+/// While writing, no more than this is read ahead.
+const READ_AHEAD: usize = 1024 * 1024;
+/// How long a connection that broke while writing is listened to for the server's last words.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
@@ -203,15 +210,45 @@ impl Wire {
         let Some(stream) = &mut self.stream else {
             return Err(self.closed("write"));
         };
-        let result = tokio::time::timeout(limit, stream.write_all(&self.outbound)).await;
+        let write = write_and_listen(stream, &self.outbound, &mut self.inbound);
+        let result = tokio::time::timeout(limit, write).await;
         self.outbound.clear();
         self.written = true;
+        if matches!(result, Ok(Err(_))) {
+            // A server that hangs up in the middle of a body has usually said why: keep it for the reader.
+            let listen = async {
+                while self.inbound.len() < READ_AHEAD {
+                    self.inbound.reserve(READ_SIZE);
+                    if !matches!(stream.read_buf(&mut self.inbound).await, Ok(1..)) {
+                        break;
+                    }
+                }
+            };
+            let _ = tokio::time::timeout(LAST_WORDS, listen).await;
+        }
         self.settle("write", result)
+    }
+
+    /// Takes in what has already arrived, without waiting. An error when the server has hung up meanwhile: nothing
+    /// that is written now would reach it.
+    pub(crate) async fn glance(&mut self) -> Result<()> {
+        let Some(stream) = &mut self.stream else {
+            return Err(self.closed("read"));
+        };
+        let result = write_and_listen(stream, &[], &mut self.inbound).await;
+        self.settle("read", Ok(result))
     }
 
     /// Waits for more bytes, no longer than `limit`; a flight ends here. Returns how many came, never 0.
     pub(crate) async fn fill_within(&mut self, limit: Duration) -> Result<usize> {
-        self.flush().await?;
+        let before = self.inbound.len();
+        let flushed = self.flush().await;
+        // What came in while writing may be all that ever comes.
+        let early = self.inbound.len().saturating_sub(before);
+        if early > 0 {
+            return Ok(early);
+        }
+        flushed?;
         if std::mem::take(&mut self.written) {
             self.flights += 1;
         }
@@ -244,6 +281,29 @@ impl Wire {
         self.inbound.split_to(count.min(self.inbound.len())).freeze()
     }
 
+    /// The next line without its line end, if it has arrived whole; never waits. Bounded as [`Wire::line_within`].
+    pub(crate) fn line_if_here(&mut self, max: usize) -> Result<Option<Bytes>> {
+        match self.inbound.iter().position(|&byte| byte == b'\n') {
+            Some(at) => self.take_line(at, max).map(Some),
+            None if self.inbound.len() > max + 2 => Err(self.too_long(max)),
+            None => Ok(None),
+        }
+    }
+
+    /// Takes the line that ends with the LF at `at`.
+    fn take_line(&mut self, at: usize, max: usize) -> Result<Bytes> {
+        let mut line = self.take(at + 1);
+        line.truncate(line.len() - 1);
+        if line.last() == Some(&b'\r') {
+            line.truncate(line.len() - 1);
+        }
+        if line.len() > max {
+            return Err(self.too_long(max));
+        }
+        self.tap.server(&line);
+        Ok(line)
+    }
+
     /// The next line without its line end, waiting for it no longer than `limit` for each piece.
     ///
     /// A bare LF ends a line too: some servers are sloppy. A line over `max` bytes breaks the connection.
@@ -251,16 +311,7 @@ impl Wire {
         let mut searched = 0;
         loop {
             if let Some(at) = self.inbound[searched..].iter().position(|&byte| byte == b'\n') {
-                let mut line = self.take(searched + at + 1);
-                line.truncate(line.len() - 1);
-                if line.last() == Some(&b'\r') {
-                    line.truncate(line.len() - 1);
-                }
-                if line.len() > max {
-                    return Err(self.too_long(max));
-                }
-                self.tap.server(&line);
-                return Ok(line);
+                return self.take_line(searched + at, max);
             }
             searched = self.inbound.len();
             if searched > max + 2 {
@@ -332,6 +383,36 @@ impl Wire {
         self.cut();
         Err(error)
     }
+}
+
+/// Writes all of `rest`, and meanwhile reads what the server says: a server whose answers nobody takes stops reading
+/// (RFC 2920 §3.1 warns of this deadlock), and one that refuses early wants to be heard.
+async fn write_and_listen(
+    stream: &mut Box<dyn Stream>,
+    mut rest: &[u8],
+    inbound: &mut BytesMut,
+) -> io::Result<()> {
+    std::future::poll_fn(|cx| {
+        while inbound.len() < READ_AHEAD {
+            inbound.reserve(READ_SIZE);
+            match pin!(stream.read_buf(inbound)).poll(cx) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => break,
+            }
+        }
+        while !rest.is_empty() {
+            match Pin::new(&mut *stream).poll_write(cx, rest) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(count)) => rest = rest.get(count..).unwrap_or_default(),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(Ok(()))
+    })
+    .await
 }
 
 impl std::fmt::Debug for Wire {
