@@ -1,0 +1,152 @@
+//! What a sandbox is started with.
+
+use std::time::Duration;
+
+use crate::error::SandboxError;
+use crate::mail::authorize::RuleOrder;
+use crate::sandbox::Sandbox;
+use crate::shared::{GreetingStyle, Options};
+use crate::state::{MAIL_ROLES, Tenant};
+
+/// The mailboxes of a sandbox for which none is named.
+const MAILBOXES: [&str; 2] = ["joe@contoso.example", "ann@contoso.example"];
+/// All mail together, unless told otherwise.
+const MAX_OCTETS: usize = 512 * 1024 * 1024;
+
+/// Settings of a sandbox that is to be started. By default everything is set up: an application with a secret, the
+/// three roles, the service principal in Exchange, and FullAccess on each mailbox.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct SandboxBuilder {
+    mailboxes: Vec<String>,
+    empty: bool,
+    max_octets: usize,
+    options: Options,
+}
+
+impl SandboxBuilder {
+    pub(crate) fn new() -> Self {
+        Self {
+            mailboxes: Vec::new(),
+            empty: false,
+            max_octets: MAX_OCTETS,
+            options: Options {
+                rule: RuleOrder::default(),
+                greeting: GreetingStyle::Classic,
+                pop3_pipelining: false,
+                smtp_refuse_at_auth: false,
+                imap_user_disabled_code: true,
+                token_minimum_length: 0,
+                // Exchange's figures (facts §3.3, §3.4): half an hour, and a minute before the sign-in.
+                idle: Duration::from_secs(30 * 60),
+                login: Duration::from_secs(60),
+                max_connections: 1024,
+            },
+        }
+    }
+
+    /// Adds a mailbox. The first one's domain is the tenant's default domain. Without any there are
+    /// `joe@contoso.example` and `ann@contoso.example`.
+    pub fn mailbox(mut self, address: impl Into<String>) -> Self {
+        self.mailboxes.push(address.into());
+        self
+    }
+
+    /// Nothing set up: the tenant has its mailboxes, but no application. The client id and the secret are empty.
+    pub fn empty(mut self) -> Self {
+        self.empty = true;
+        self
+    }
+
+    /// How much mail is kept in memory, in octets over all mailboxes. Default: 512 MiB. Beyond it, mailboxes are full.
+    pub fn max_octets(mut self, octets: usize) -> Self {
+        self.max_octets = octets;
+        self
+    }
+
+    /// The order of checks where the real one is not known.
+    pub fn rule_order(mut self, order: RuleOrder) -> Self {
+        self.options.rule = order;
+        self
+    }
+
+    /// Greets and lists capabilities as the newer front ends do: POP3 with `tcpproxy` and without USER, IMAP with
+    /// LOGINDISABLED and without AUTH=PLAIN.
+    pub fn modern_front_end(mut self) -> Self {
+        self.options.greeting = GreetingStyle::Modern;
+        self
+    }
+
+    /// Lists PIPELINING in POP3's CAPA, which Exchange does not.
+    pub fn pop3_pipelining(mut self) -> Self {
+        self.options.pop3_pipelining = true;
+        self
+    }
+
+    /// SMTP: a mailbox that cannot be opened is refused with 535 at AUTH, as some front ends do, and not with 430
+    /// after the data.
+    pub fn smtp_refuse_at_auth(mut self) -> Self {
+        self.options.smtp_refuse_at_auth = true;
+        self
+    }
+
+    /// IMAP: where it is switched off, answers AUTHENTICATE with a plain OK and not with
+    /// `OK [Error="UserDisabled" …]`.
+    pub fn imap_plain_ok_when_disabled(mut self) -> Self {
+        self.options.imap_user_disabled_code = false;
+        self
+    }
+
+    /// Pads each token with a claim to at least this many characters. Beyond 4096 Exchange's POP3 refuses it.
+    pub fn token_minimum_length(mut self, characters: usize) -> Self {
+        self.options.token_minimum_length = characters;
+        self
+    }
+
+    /// How long a client may be silent: before it has signed in (default 1 minute), and after (default 30 minutes).
+    pub fn idle_limits(mut self, before_login: Duration, after_login: Duration) -> Self {
+        self.options.login = before_login;
+        self.options.idle = after_login;
+        self
+    }
+
+    /// How many connections each port takes at a time. Default: 1024.
+    pub fn max_connections(mut self, count: usize) -> Self {
+        self.options.max_connections = count;
+        self
+    }
+
+    /// Starts the servers on free ports of 127.0.0.1.
+    ///
+    /// # Errors
+    /// An address that no mailbox can have, or no port can be opened.
+    pub async fn start(self) -> Result<Sandbox, SandboxError> {
+        let mailboxes = if self.mailboxes.is_empty() {
+            MAILBOXES.map(str::to_owned).to_vec()
+        } else {
+            self.mailboxes
+        };
+        let domain = mailboxes
+            .first()
+            .and_then(|address| address.rsplit_once('@'))
+            .map_or("", |(_, domain)| domain);
+        let mut tenant = Tenant::new(domain, self.max_octets);
+        for address in &mailboxes {
+            tenant.add_mailbox(address)?;
+        }
+        let mut credentials = None;
+        if !self.empty {
+            let app = tenant.register_application("Mail bridge");
+            let secret = tenant.add_secret(&app.client_id)?;
+            for role in MAIL_ROLES {
+                tenant.add_role(&app.client_id, role)?;
+            }
+            tenant.new_service_principal(&app.client_id, &app.enterprise_object_id, "Mail bridge");
+            for address in &mailboxes {
+                tenant.grant_full_access(address, &app.client_id)?;
+            }
+            credentials = Some((app.client_id, secret.value));
+        }
+        Sandbox::open(tenant, credentials, self.options).await
+    }
+}

@@ -1,0 +1,82 @@
+//! An access token as the mail servers read it: signature, dates, audience, tenant.
+
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, Validation};
+use serde::{Deserialize, Serialize};
+
+use crate::keys;
+use crate::state::Tenant;
+
+/// What the mail rule needs of a token's claims.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessClaims {
+    /// For whom the token is.
+    pub aud: String,
+    /// The tenant that issued it, as a URL.
+    #[serde(default)]
+    pub iss: String,
+    /// Object id of the enterprise application.
+    #[serde(default)]
+    pub oid: String,
+    /// Client id.
+    #[serde(default)]
+    pub appid: String,
+    /// Tenant id.
+    #[serde(default)]
+    pub tid: String,
+    /// Application permissions; absent when none was consented to.
+    #[serde(default)]
+    pub roles: Vec<String>,
+}
+
+/// Why a token is not accepted. Exchange's clients see the same refusal for all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TokenFault {
+    /// Not a JWT of Entra's form, or a claim is missing.
+    Malformed,
+    /// The signature does not fit the key.
+    BadSignature,
+    /// `exp` is past.
+    Expired,
+    /// `nbf` is still to come.
+    NotYetValid,
+    /// `aud` is not Exchange.
+    WrongAudience,
+    /// `tid` or `iss` is not this tenant.
+    WrongTenant,
+}
+
+/// Verifies the signature and the dates. The dates have no leeway: a test that mints an expired token means it.
+pub(crate) async fn verify(token: &str) -> Result<AccessClaims, TokenFault> {
+    let key = keys::signing_key().await.map_err(|_| TokenFault::BadSignature)?;
+    let key = key.get().map_err(|_| TokenFault::BadSignature)?;
+    let mut validation = Validation::new(Algorithm::RS256);
+    validation.leeway = 0;
+    validation.validate_aud = false;
+    validation.validate_nbf = true;
+    validation.set_required_spec_claims(&["exp"]);
+    match jsonwebtoken::decode::<AccessClaims>(token, key.decoding(), &validation) {
+        Ok(data) => Ok(data.claims),
+        Err(error) => Err(match error.kind() {
+            ErrorKind::InvalidSignature => TokenFault::BadSignature,
+            ErrorKind::ExpiredSignature => TokenFault::Expired,
+            ErrorKind::ImmatureSignature => TokenFault::NotYetValid,
+            _ => TokenFault::Malformed,
+        }),
+    }
+}
+
+/// Checks what depends on the tenant: audience and issuer.
+pub(crate) fn check_tenant(tenant: &Tenant, claims: &AccessClaims) -> Result<(), TokenFault> {
+    if !tenant
+        .exchange_audiences
+        .contains(claims.aud.trim_end_matches('/'))
+    {
+        return Err(TokenFault::WrongAudience);
+    }
+    if claims.tid != tenant.id || claims.iss != format!("https://sts.windows.net/{}/", tenant.id) {
+        return Err(TokenFault::WrongTenant);
+    }
+    Ok(())
+}

@@ -1,0 +1,177 @@
+//! Applications, their credentials, and their shadows in Entra and in Exchange.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::{Timestamp, ToSpan as _};
+use rand::Rng as _;
+use sha1::Sha1;
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+use x509_parser::prelude::{FromDer as _, Pem, X509Certificate};
+
+use super::tenant::StateError;
+
+/// What an administrator notes down after the registration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// Application (client) id.
+    pub client_id: String,
+    /// Object id of the app registration: not the one that Exchange wants.
+    pub application_object_id: String,
+    /// Object id of the enterprise application (the service principal): the one that Exchange wants.
+    pub enterprise_object_id: String,
+}
+
+/// A client secret as the portal shows it, once.
+#[derive(Clone)]
+pub struct NewSecret {
+    /// The "Secret ID".
+    pub key_id: String,
+    /// The "Value": the secret itself.
+    pub value: String,
+}
+
+impl fmt::Debug for NewSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewSecret")
+            .field("key_id", &self.key_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An app registration.
+#[derive(Debug, Clone)]
+pub struct Application {
+    pub(crate) object_id: String,
+    pub(crate) client_id: String,
+    pub(crate) display_name: String,
+    pub(crate) secrets: Vec<ClientSecret>,
+    pub(crate) certificates: Vec<AppCertificate>,
+}
+
+/// A client secret that an application may sign in with.
+#[derive(Clone)]
+pub struct ClientSecret {
+    pub(crate) key_id: String,
+    pub(crate) value: String,
+    pub(crate) end: Timestamp,
+}
+
+impl ClientSecret {
+    /// A new one in Entra's form (40 characters, `~` among them), good for 2 years.
+    pub(crate) fn generate() -> Self {
+        const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-";
+        let mut rng = rand::rng();
+        let mut letters = |count: usize| -> String {
+            (0..count)
+                .filter_map(|_| ALPHABET.get(rng.random_range(0..ALPHABET.len())))
+                .map(|b| char::from(*b))
+                .collect()
+        };
+        let value = format!("{}8Q~{}", letters(3), letters(34));
+        Self {
+            key_id: Uuid::new_v4().to_string(),
+            value,
+            end: Timestamp::now() + (730 * 24).hours(),
+        }
+    }
+}
+
+impl fmt::Debug for ClientSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientSecret")
+            .field("key_id", &self.key_id)
+            .field("end", &self.end)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A certificate that an application may sign assertions with. Only its public part is here.
+#[derive(Debug, Clone)]
+pub struct AppCertificate {
+    pub(crate) key_id: String,
+    /// base64url of the SHA-1 of the DER form, as in `x5t`.
+    pub(crate) x5t: String,
+    /// base64url of the SHA-256 of the DER form, as in `x5t#S256`.
+    pub(crate) x5t_s256: String,
+    /// SHA-1 thumbprint in upper-case hexadecimal, as Entra prints it.
+    pub(crate) thumbprint: String,
+    pub(crate) start: Timestamp,
+    pub(crate) end: Timestamp,
+    /// `RSAPublicKey` in DER; `None` for a key that is not RSA, which Entra stores and then refuses.
+    pub(crate) rsa: Option<Vec<u8>>,
+}
+
+impl AppCertificate {
+    /// Reads the first certificate of a PEM text.
+    pub(crate) fn from_pem(pem: &[u8]) -> Result<Self, StateError> {
+        let bad = |text: String| StateError::BadCertificate(text);
+        let block = Pem::iter_from_buffer(pem)
+            .filter_map(Result::ok)
+            .find(|block| block.label == "CERTIFICATE")
+            .ok_or_else(|| bad("no CERTIFICATE block".to_owned()))?;
+        let (_, certificate) = X509Certificate::from_der(&block.contents).map_err(|e| bad(e.to_string()))?;
+        let stamp = |seconds| Timestamp::from_second(seconds).map_err(|e| bad(e.to_string()));
+        let validity = certificate.validity();
+        let spki = certificate.public_key();
+        let is_rsa = spki.algorithm.algorithm.to_id_string() == "1.2.840.113549.1.1.1";
+        let sha1 = <Sha1 as sha1::Digest>::digest(&block.contents);
+        Ok(Self {
+            key_id: Uuid::new_v4().to_string(),
+            x5t: URL_SAFE_NO_PAD.encode(sha1),
+            x5t_s256: URL_SAFE_NO_PAD.encode(Sha256::digest(&block.contents)),
+            thumbprint: sha1.iter().map(|byte| format!("{byte:02X}")).collect(),
+            start: stamp(validity.not_before.timestamp())?,
+            end: stamp(validity.not_after.timestamp())?,
+            rsa: is_rsa.then(|| spki.subject_public_key.data.to_vec()),
+        })
+    }
+}
+
+/// An enterprise application: the application's shadow in Entra's directory.
+#[derive(Debug, Clone)]
+pub struct ServicePrincipal {
+    pub(crate) object_id: String,
+    pub(crate) client_id: String,
+    pub(crate) enabled: bool,
+    /// Application roles of Exchange Online with admin consent.
+    pub(crate) roles: BTreeSet<String>,
+}
+
+/// The application's shadow in Exchange, as `New-ServicePrincipal` makes it. Nobody checks that the object id
+/// belongs to the client id: a wrong one is stored and never matches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExchangeServicePrincipal {
+    /// What was given as `-AppId`.
+    pub client_id: String,
+    /// What was given as `-ObjectId`.
+    pub object_id: String,
+    /// Made by Exchange.
+    pub sid: String,
+    /// What was given as `-DisplayName`.
+    pub display_name: String,
+}
+
+/// Which mailboxes a management role assignment reaches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RoleScope {
+    /// All of the organisation.
+    Organization,
+    /// Those with these primary addresses.
+    Mailboxes(BTreeSet<String>),
+}
+
+/// RBAC for Applications: `New-ManagementRoleAssignment -Role … -App … -CustomResourceScope …`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManagementRoleAssignment {
+    /// Such as `Application SMTP.SendAsApp`.
+    pub role: String,
+    /// Object id of the Exchange service principal.
+    pub object_id: String,
+    /// Which mailboxes.
+    pub scope: RoleScope,
+}
