@@ -25,7 +25,7 @@ pub mod token;
 pub use cloud::Cloud;
 pub use deadline::{CancelToken, Deadline};
 pub use error::{Error, ErrorKind, Layer, OAuthReply, Result, Retry, ServerReply, Step};
-pub use net::{Connector, Endpoint, Security, Timeouts, Tls, Transcript};
+pub use net::{Connector, Endpoint, Security, Timeouts, Tls, Transcript, TranscriptLine};
 pub use secret::Secret;
 pub use settings::{CredentialSource, SecretSource, Settings};
 pub use token::{StaticToken, Token, TokenProvider};

@@ -3,14 +3,22 @@
 use std::fmt;
 use std::io::Cursor;
 use std::path::PathBuf;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use tokio::io::AsyncRead;
+use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::error::{Error, ErrorKind, Result};
 
 /// A ready RFC 5322 message to send or to append. It is streamed: a file or reader is never in memory whole.
-pub struct RawMessage(Source);
+pub struct RawMessage {
+    source: Source,
+    progress: Option<Progress>,
+}
+
+/// Called with the number of bytes read so far.
+type Progress = Box<dyn FnMut(u64) + Send>;
 
 enum Source {
     Bytes(Bytes),
@@ -31,32 +39,47 @@ pub(crate) struct OpenMessage {
 impl RawMessage {
     /// A message in memory.
     pub fn from_bytes(bytes: impl Into<Bytes>) -> Self {
-        Self(Source::Bytes(bytes.into()))
+        Self::new(Source::Bytes(bytes.into()))
     }
 
     /// A message in a file, opened when it is needed.
     pub fn from_file(path: impl Into<PathBuf>) -> Self {
-        Self(Source::File(path.into()))
+        Self::new(Source::File(path.into()))
     }
 
     /// A message from a reader. Tell its size in bytes where it is known: it lets the server refuse early.
     pub fn from_reader(reader: impl AsyncRead + Send + Unpin + 'static, size: Option<u64>) -> Self {
-        Self(Source::Reader {
+        Self::new(Source::Reader {
             reader: Box::new(reader),
             size,
         })
     }
 
+    fn new(source: Source) -> Self {
+        Self {
+            source,
+            progress: None,
+        }
+    }
+
+    /// Calls `progress` with the number of bytes taken from the message so far, as it goes out. A message in memory
+    /// may go out at once. `progress` runs on a library task: it must not block.
+    #[must_use]
+    pub fn with_progress(mut self, progress: impl FnMut(u64) + Send + 'static) -> Self {
+        self.progress = Some(Box::new(progress));
+        self
+    }
+
     /// The message's bytes, where they are in memory.
     pub(crate) fn in_memory(&self) -> Option<&Bytes> {
-        match &self.0 {
+        match &self.source {
             Source::Bytes(bytes) => Some(bytes),
             Source::File(_) | Source::Reader { .. } => None,
         }
     }
 
     pub(crate) async fn open(self) -> Result<OpenMessage> {
-        Ok(match self.0 {
+        let mut open = match self.source {
             Source::Bytes(bytes) => {
                 let size = Some(bytes.len() as u64);
                 OpenMessage {
@@ -81,16 +104,75 @@ impl RawMessage {
                 }
             }
             Source::Reader { reader, size } => OpenMessage { reader, size },
-        })
+        };
+        if let Some(progress) = self.progress {
+            let reader = open.reader;
+            open.reader = Box::new(Counted {
+                reader,
+                progress,
+                taken: 0,
+            });
+        }
+        Ok(open)
+    }
+}
+
+/// A reader that tells how far it is.
+struct Counted {
+    reader: Box<dyn AsyncRead + Send + Unpin>,
+    progress: Progress,
+    taken: u64,
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let before = buffer.filled().len();
+        let result = Pin::new(&mut self.reader).poll_read(context, buffer);
+        let read = buffer.filled().len() - before;
+        if read > 0 {
+            self.taken += read as u64;
+            let taken = self.taken;
+            (self.progress)(taken);
+        }
+        result
     }
 }
 
 impl fmt::Debug for RawMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
+        match &self.source {
             Source::Bytes(bytes) => write!(f, "RawMessage({} bytes)", bytes.len()),
             Source::File(path) => write!(f, "RawMessage({})", path.display()),
             Source::Reader { size, .. } => write!(f, "RawMessage(reader, {size:?})"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn progress_rises_to_the_size() {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let told = seen.clone();
+        let message = RawMessage::from_bytes(vec![b'x'; 100_000])
+            .with_progress(move |taken| told.lock().unwrap().push(taken));
+        let mut open = message.open().await.unwrap();
+        assert_eq!(open.size, Some(100_000));
+        let mut chunk = [0; 4096];
+        while open.reader.read(&mut chunk).await.unwrap() > 0 {}
+        let seen = seen.lock().unwrap();
+        assert!(seen.windows(2).all(|pair| pair[0] < pair[1]));
+        assert_eq!(seen.last(), Some(&100_000));
+        assert!(seen.len() > 20);
     }
 }
