@@ -55,7 +55,12 @@ fn initial_responses_are_byte_for_byte() {
         let mechanism = Mechanism::choose([vector.mechanism.as_str()]).unwrap();
         assert_eq!(mechanism.name(), vector.mechanism);
         let response = mechanism
-            .initial_response(&vector.user, &Secret::new(vector.token), &vector.host, vector.port)
+            .initial_response(
+                &vector.user,
+                &Secret::new(vector.token),
+                &vector.host,
+                vector.port,
+            )
             .unwrap();
         assert_eq!(response.secret().expose(), vector.initial_response);
     }
@@ -66,7 +71,12 @@ fn what_would_break_the_string_is_refused() {
     for vector in vectors().refused {
         for mechanism in [Mechanism::XOAuth2, Mechanism::OAuthBearer] {
             let error = mechanism
-                .initial_response(&vector.user, &Secret::new(vector.token.as_str()), "h.example", 993)
+                .initial_response(
+                    &vector.user,
+                    &Secret::new(vector.token.as_str()),
+                    "h.example",
+                    993,
+                )
                 .unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{:?}", vector.user);
         }

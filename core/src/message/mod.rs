@@ -1,6 +1,10 @@
 //! Messages: ready bytes to send, composing, parsing.
 
+mod address;
 pub(crate) mod line_ends;
+mod parse;
 mod raw;
 
+pub use address::{Address, AddressGroup};
+pub use parse::{AttachmentSummary, AttachmentView, Header, Message, MessageSummary};
 pub use raw::RawMessage;

@@ -64,7 +64,12 @@ where
                     },
                     Security::StartTls => Box::new(tcp),
                 };
-                script(Peer { stream: Some(stream), buffer: Vec::new(), acceptor }).await;
+                script(Peer {
+                    stream: Some(stream),
+                    buffer: Vec::new(),
+                    acceptor,
+                })
+                .await;
             });
         }
     });
@@ -78,8 +83,17 @@ where
     let connector = Connector::new(Tls::with_extra_ca_pem(key.cert.pem().as_bytes()).unwrap())
         .with_timeouts(timeouts)
         .with_transcript(transcript.clone());
-    let endpoint = Endpoint { host: "localhost".to_owned(), port, security };
-    Scripted { endpoint, connector, transcript, connections }
+    let endpoint = Endpoint {
+        host: "localhost".to_owned(),
+        port,
+        security,
+    };
+    Scripted {
+        endpoint,
+        connector,
+        transcript,
+        connections,
+    }
 }
 
 /// Signs in to joe's mailbox with [`TOKEN`].
@@ -109,7 +123,9 @@ impl Peer {
         loop {
             if let Some(at) = self.buffer.iter().position(|&byte| byte == b'\n') {
                 let line: Vec<u8> = self.buffer.drain(..=at).collect();
-                return String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned();
+                return String::from_utf8_lossy(&line)
+                    .trim_end_matches(['\r', '\n'])
+                    .to_owned();
             }
             if !self.fill().await {
                 return String::new();
@@ -120,7 +136,10 @@ impl Peer {
     /// The next line, which must begin with `prefix`.
     pub async fn expect(&mut self, prefix: &str) -> String {
         let line = self.line().await;
-        assert!(line.starts_with(prefix), "the client said {line:?} instead of {prefix:?}");
+        assert!(
+            line.starts_with(prefix),
+            "the client said {line:?} instead of {prefix:?}"
+        );
         line
     }
 
