@@ -18,6 +18,11 @@ pub(crate) fn entra(at: Timestamp) -> String {
     format("%Y-%m-%d %H:%M:%SZ", at)
 }
 
+/// Entra's form of a certificate's dates: `05/24/2024 09:14:42`.
+pub(crate) fn entra_key(at: Timestamp) -> String {
+    format("%m/%d/%Y %H:%M:%S", at)
+}
+
 /// Exchange's form in the bracket behind a 535: `2024-02-14T14:50:26.590Z`.
 pub(crate) fn exchange(at: Timestamp) -> String {
     format("%Y-%m-%dT%H:%M:%S.%3fZ", at)

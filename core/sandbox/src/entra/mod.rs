@@ -1,21 +1,24 @@
 //! Entra over HTTPS: discovery, keys, tokens.
 
+mod assertion;
+mod discovery;
+mod fault;
+mod grant;
 mod issue;
+mod server;
+mod token;
+
+pub(crate) use issue::mint;
+pub(crate) use server::serve;
 
 use std::sync::Arc;
 
-pub(crate) use issue::mint;
-
-use crate::error::SandboxError;
-use crate::mail::listener::{self, Listening};
 use crate::shared::Shared;
 
-/// Serves Entra's endpoints on a free port.
-pub(crate) async fn serve(shared: Arc<Shared>) -> Result<Listening, SandboxError> {
-    let (listener, port) = listener::bind().await?;
-    let task = tokio::spawn(async move {
-        let _keep = (listener, shared);
-        std::future::pending::<()>().await;
-    });
-    Ok(Listening { port, task })
+/// What each request's handler gets.
+#[derive(Debug, Clone)]
+struct Entra {
+    shared: Arc<Shared>,
+    /// `https://localhost:PORT`
+    authority: Arc<str>,
 }
