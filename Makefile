@@ -2,22 +2,17 @@
 .PHONY: help setup demo test lint doc deny
 
 CARGO ?= cargo
-# What the real servers of tests/servers need.
-SERVERS := dovecot-imapd dovecot-pop3d dovecot-lmtpd postfix
-SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-setup: ## Install what the tests need (Debian, Ubuntu)
-	$(SUDO) apt-get update
-	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-		build-essential ca-certificates curl procps python3 $(SERVERS)
+setup: ## Install what the tests need beside Rust (Debian, Ubuntu); `make test` does it by itself
+	tests/setup.sh
 
 demo: ## The whole job on a tenant of its own: token, send, read by IMAP and POP3
 	$(CARGO) run --quiet --package exomail-cli -- demo
 
-test: lint doc ## Everything that must be green: lints, documentation, all tests (as root: see tests/README.md)
+test: setup lint doc ## Everything that must be green: lints, documentation, all tests (as root: see tests/README.md)
 	$(CARGO) test --workspace --all-features
 
 lint: ## Format and clippy, warnings are errors
