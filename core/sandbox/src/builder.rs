@@ -36,6 +36,7 @@ impl SandboxBuilder {
                 pop3_pipelining: false,
                 smtp_refuse_at_auth: false,
                 imap_user_disabled_code: true,
+                imap_special_use: false,
                 token_minimum_length: 0,
                 // Exchange's figures (facts §3.3, §3.4): half an hour, and a minute before the sign-in.
                 idle: Duration::from_secs(30 * 60),
@@ -94,6 +95,13 @@ impl SandboxBuilder {
     /// `OK [Error="UserDisabled" …]`.
     pub fn imap_plain_ok_when_disabled(mut self) -> Self {
         self.options.imap_user_disabled_code = false;
+        self
+    }
+
+    /// IMAP: LIST shows what folders are for (`\Sent`, `\Trash`, …), as it does on some of Exchange's mailboxes. The
+    /// capability SPECIAL-USE is not listed there either.
+    pub fn imap_special_use(mut self) -> Self {
+        self.options.imap_special_use = true;
         self
     }
 

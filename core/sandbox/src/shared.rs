@@ -21,6 +21,8 @@ pub(crate) struct Options {
     pub(crate) smtp_refuse_at_auth: bool,
     /// Print `[Error="UserDisabled" …]` behind the OK when IMAP is switched off.
     pub(crate) imap_user_disabled_code: bool,
+    /// Show in LIST what folders are for (`\Sent`, `\Trash`, …).
+    pub(crate) imap_special_use: bool,
     pub(crate) token_minimum_length: usize,
     pub(crate) idle: Duration,
     pub(crate) login: Duration,

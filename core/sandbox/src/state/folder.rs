@@ -177,6 +177,8 @@ pub struct Folder {
     pub(crate) special_use: Option<SpecialUse>,
     pub(crate) uid_validity: u32,
     pub(crate) uid_next: u32,
+    /// From this UID on no IMAP session has been told of the messages: they are `\Recent` (RFC 3501 §2.3.2).
+    pub(crate) first_recent: u32,
     /// In ascending order of UID.
     pub(crate) messages: Vec<Stored>,
 }
@@ -188,6 +190,7 @@ impl Folder {
             special_use,
             uid_validity,
             uid_next: 1,
+            first_recent: 1,
             messages: Vec::new(),
         }
     }

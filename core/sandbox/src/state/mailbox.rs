@@ -42,6 +42,8 @@ pub struct Mailbox {
     /// Object ids of those with SendAs.
     pub(crate) send_as: BTreeSet<String>,
     pub(crate) folders: Vec<Folder>,
+    /// Names of the folders that IMAP's LSUB lists.
+    subscribed: BTreeSet<String>,
     /// Octets of all messages.
     pub(crate) octets: usize,
     /// Octets that all messages may have.
@@ -63,6 +65,7 @@ impl Mailbox {
             full_access: BTreeSet::new(),
             send_as: BTreeSet::new(),
             folders: Vec::new(),
+            subscribed: FOLDERS.iter().map(|(name, _)| (*name).to_owned()).collect(),
             octets: 0,
             quota,
             next_uid_validity: 14,
@@ -106,6 +109,33 @@ impl Mailbox {
         self.folders
             .iter_mut()
             .find(|folder| same_name(&folder.name, name))
+    }
+
+    /// Whether there are folders below this one.
+    pub(crate) fn has_children(&self, name: &str) -> bool {
+        self.folders.iter().any(|folder| {
+            folder
+                .name
+                .strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with('/'))
+        })
+    }
+
+    /// Whether LSUB lists it.
+    pub(crate) fn is_subscribed(&self, name: &str) -> bool {
+        self.subscribed.contains(name)
+    }
+
+    /// Lists a folder in LSUB, or no longer; `false` if there is no such folder to list.
+    pub(crate) fn set_subscribed(&mut self, name: &str, subscribed: bool) -> bool {
+        if !subscribed {
+            return self.subscribed.remove(name) || self.folder(name).is_some();
+        }
+        let found = self.folder(name).is_some();
+        if found {
+            self.subscribed.insert(name.to_owned());
+        }
+        found
     }
 
     pub(crate) fn message_count(&self) -> usize {

@@ -506,6 +506,7 @@ impl Tenant {
                     message.uid = folder.uid_next;
                     folder.uid_next += 1;
                 }
+                folder.first_recent = folder.uid_next;
             }
         }
         mailbox.changed();

@@ -1,0 +1,532 @@
+//! One client's session: reading commands, the states of RFC 3501 §3, and handing commands on.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::arguments::{Bad, Segment};
+use super::capability;
+use super::command::{self, Command};
+use super::connected::Connected;
+use super::fetch::FetchItem;
+use super::listing::Listing;
+use super::messages::Fetched;
+use super::mime::Part;
+use super::output::Output;
+use super::reply::{INVALID_STATE, Reply};
+use super::search::SearchKey;
+use super::sequence::SequenceSet;
+use crate::mail::conn::{Conn, ConnError};
+use crate::mail::host;
+use crate::mail::xoauth2::MAX_RESPONSE;
+use crate::shared::{MAX_MESSAGE, Shared};
+
+/// Exchange's MaxCommandSize: longer commands are refused, AUTHENTICATE and literals excepted.
+const MAX_COMMAND: usize = 10_240;
+/// No line is read beyond this. AUTHENTICATE's may be the longest.
+const MAX_LINE: usize = MAX_RESPONSE + 256;
+/// What waits in an answer is sent on from this size, before the next message is looked at.
+const SEND_FROM: usize = 32 * 1_024;
+/// Parts of larger messages are looked for on a thread of their own.
+const PARSE_ASIDE_FROM: usize = 256 * 1_024;
+
+/// Sent when the server ends a session (exchange-online.md §3.3).
+pub(crate) const CLOSED: &str = "* BYE Connection closed. 14\r\n";
+
+/// Who the session speaks for.
+#[derive(Debug)]
+pub(crate) enum State {
+    NotAuthenticated,
+    /// The token was good, but the mailbox does not open. Counts the commands refused for it.
+    NotConnected(u32),
+    Connected(Connected),
+}
+
+/// What becomes of the connection behind a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    Continue,
+    Close,
+}
+
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) conn: Conn,
+    pub(crate) state: State,
+    output: Output,
+}
+
+/// What came instead of a whole command.
+enum Incoming {
+    Command(Vec<Segment>),
+    /// Refused before all of it was read; the tag is kept for the answer.
+    Refused(Reply),
+}
+
+impl Session {
+    pub(crate) fn new(conn: Conn, shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            conn,
+            state: State::NotAuthenticated,
+            output: Output::default(),
+        }
+    }
+
+    /// Greets, and serves until the client goes, logs out, or is sent away.
+    pub(crate) async fn run(mut self) -> Result<(), ConnError> {
+        let greeting = format!(
+            "* OK The Microsoft Exchange IMAP4 service is ready. [{}]\r\n",
+            host::greeting_token()
+        );
+        self.conn.write(greeting).await?;
+        loop {
+            match self.turn().await {
+                Ok(Next::Continue) => {}
+                Ok(Next::Close) => return self.conn.close().await,
+                Err(ConnError::TimedOut | ConnError::LineTooLong) => {
+                    self.conn.write(CLOSED).await?;
+                    return self.conn.close().await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// One command, from its first octet to the tagged line.
+    async fn turn(&mut self) -> Result<Next, ConnError> {
+        let line = self.conn.read_line(MAX_LINE).await?;
+        let Some((tag, word)) = command::head(&line).map(|(tag, word)| (tag.to_owned(), word)) else {
+            // The tag, if there is one, cannot be trusted; an empty line has none.
+            self.conn.write("* BAD Command Error. 12\r\n").await?;
+            return Ok(Next::Continue);
+        };
+        self.conn.count_command();
+        if word != "AUTHENTICATE" && line.len() > MAX_COMMAND {
+            return self.answer(&tag, Bad::Command.into(), true).await;
+        }
+        let segments = match self.read_literals(line, &word).await? {
+            Incoming::Command(segments) => segments,
+            Incoming::Refused(reply) => return self.answer(&tag, reply, true).await,
+        };
+        match Command::parse(&segments) {
+            Ok(command) => self.execute(&tag, command).await,
+            Err(bad) => self.answer(&tag, bad.into(), true).await,
+        }
+    }
+
+    /// Reads the literals that a line announces, and the lines between them.
+    async fn read_literals(&mut self, first: Bytes, word: &str) -> Result<Incoming, ConnError> {
+        let mut segments = Vec::new();
+        let (mut lines, mut literals) = (first.len(), 0);
+        let mut line = first.to_vec();
+        loop {
+            let Some((at, size, waits)) = literal_marker(&line) else {
+                segments.push(Segment { line, literal: None });
+                return Ok(Incoming::Command(segments));
+            };
+            let limit = match &self.state {
+                State::Connected(_) if word == "APPEND" && segments.len() <= 1 => MAX_MESSAGE,
+                _ => MAX_COMMAND.saturating_sub(literals),
+            };
+            if let Some(refusal) = self.refuse_literal(size, limit) {
+                if !waits {
+                    self.skip(size).await?;
+                    self.conn.read_line(MAX_LINE).await?;
+                }
+                return Ok(Incoming::Refused(refusal));
+            }
+            if waits {
+                self.conn
+                    .prompt("+ Ready for additional command text.\r\n")
+                    .await?;
+            }
+            let literal = self.read_literal(size).await?;
+            if limit != MAX_MESSAGE {
+                literals += literal.len();
+            }
+            line.truncate(at);
+            segments.push(Segment {
+                line,
+                literal: Some(literal),
+            });
+            let next = self.conn.read_line(MAX_LINE).await?;
+            lines += next.len();
+            if lines > MAX_COMMAND {
+                return Ok(Incoming::Refused(Bad::Command.into()));
+            }
+            line = next.to_vec();
+        }
+    }
+
+    fn refuse_literal(&self, size: usize, limit: usize) -> Option<Reply> {
+        if size > limit {
+            let reply = if limit == MAX_MESSAGE {
+                Reply::no("Message size exceeds fixed maximum message size.")
+            } else {
+                Bad::Command.into()
+            };
+            return Some(reply);
+        }
+        match &self.state {
+            State::Connected(connected) if size > MAX_COMMAND => {
+                let room = self.shared.tenant().has_room(&connected.mailbox, size);
+                (!room).then(|| Reply::refused(crate::state::StoreError::Full, ""))
+            }
+            _ => None,
+        }
+    }
+
+    async fn read_literal(&mut self, size: usize) -> Result<Bytes, ConnError> {
+        // What the client announces is not reserved: it has to come first.
+        let mut octets = Vec::with_capacity(size.min(1 << 20));
+        while octets.len() < size {
+            let piece = self.conn.read_some(size - octets.len()).await?;
+            octets.extend_from_slice(&piece);
+        }
+        Ok(octets.into())
+    }
+
+    /// Passes over a literal that the client sends without waiting. One beyond all measure ends the session.
+    async fn skip(&mut self, size: usize) -> Result<(), ConnError> {
+        if size > MAX_MESSAGE {
+            return Err(ConnError::LineTooLong);
+        }
+        let mut left = size;
+        while left > 0 {
+            left -= self.conn.read_some(left).await?.len();
+        }
+        Ok(())
+    }
+
+    async fn execute(&mut self, tag: &str, command: Command) -> Result<Next, ConnError> {
+        match command {
+            Command::Capability => {
+                let started = matches!(self.state, State::NotAuthenticated);
+                let modern = self.shared.options.greeting;
+                self.output
+                    .line(capability::list(self.conn.is_tls(), !started, modern));
+                self.answer(tag, Reply::completed("CAPABILITY"), true).await
+            }
+            Command::Noop => self.answer(tag, Reply::completed("NOOP"), true).await,
+            Command::Id => {
+                self.output
+                    .line("* ID (\"name\" \"Microsoft.Exchange.Imap4.Imap4Server\" \"version\" \"15.20\")");
+                self.answer(tag, Reply::ok("ID completed"), true).await
+            }
+            Command::Logout => {
+                self.output
+                    .line("* BYE Microsoft Exchange Server 2016 IMAP4 server signing off.");
+                self.answer(tag, Reply::completed("LOGOUT"), false).await?;
+                Ok(Next::Close)
+            }
+            Command::StartTls => self.start_tls(tag).await,
+            Command::Authenticate { mechanism, initial } => self.authenticate(tag, &mechanism, initial).await,
+            Command::Login if matches!(self.state, State::NotAuthenticated) => {
+                // Basic authentication is off, whatever the password.
+                self.answer(tag, Reply::no("LOGIN failed."), true).await
+            }
+            command => self.execute_connected(tag, command).await,
+        }
+    }
+
+    /// The commands that need the mailbox.
+    async fn execute_connected(&mut self, tag: &str, command: Command) -> Result<Next, ConnError> {
+        match &mut self.state {
+            State::NotAuthenticated => return self.answer(tag, Reply::bad(INVALID_STATE), true).await,
+            State::NotConnected(refused) => {
+                *refused += 1;
+                let again = *refused > 1;
+                self.answer(tag, Reply::bad("User is authenticated but not connected."), false)
+                    .await?;
+                if again {
+                    self.conn.write(CLOSED).await?;
+                    return Ok(Next::Close);
+                }
+                return Ok(Next::Continue);
+            }
+            State::Connected(connected) => {
+                if connected.is_lost(&mut self.shared.tenant()) {
+                    self.conn.write(CLOSED).await?;
+                    return Ok(Next::Close);
+                }
+            }
+        }
+        match command {
+            Command::Fetch { set, items, by_uid } => self.fetch(tag, &set, &items, by_uid).await,
+            Command::Search { key, by_uid } => self.search(tag, key, by_uid).await,
+            Command::Idle => self.idle(tag).await,
+            command => {
+                // Message numbers must not change behind STORE (RFC 3501 §7.4.1).
+                let numbers_may_change = !matches!(command, Command::Store { by_uid: false, .. });
+                let reply = self.run_on_tenant(command).unwrap_or_else(|reply| reply);
+                self.answer(tag, reply, numbers_may_change).await
+            }
+        }
+    }
+
+    /// The commands that are done in one step on the state.
+    fn run_on_tenant(&mut self, command: Command) -> Result<Reply, Reply> {
+        let State::Connected(connected) = &mut self.state else {
+            return Err(Reply::bad(INVALID_STATE));
+        };
+        let output = &mut self.output;
+        let tenant = &mut *self.shared.tenant();
+        match command {
+            Command::Namespace => {
+                output.line("* NAMESPACE ((\"\" \"/\")) NIL NIL");
+                Ok(Reply::completed("NAMESPACE"))
+            }
+            Command::Select { folder, read_only } => Ok(connected.select(tenant, &folder, read_only, output)),
+            Command::Unselect if connected.view.is_some() => {
+                connected.view = None;
+                Ok(Reply::completed("UNSELECT"))
+            }
+            Command::Check if connected.view.is_some() => Ok(Reply::completed("CHECK")),
+            Command::Close => connected.close(tenant),
+            Command::Create(name) => Ok(connected.create(tenant, &name)),
+            Command::Delete(name) => Ok(connected.delete(tenant, &name)),
+            Command::Rename { from, to } => Ok(connected.rename(tenant, &from, &to)),
+            Command::Subscribe(name) => Ok(connected.subscribe(tenant, &name, true)),
+            Command::Unsubscribe(name) => Ok(connected.subscribe(tenant, &name, false)),
+            Command::List {
+                reference,
+                pattern,
+                subscribed,
+            } => {
+                let pattern = if pattern.is_empty() {
+                    pattern
+                } else {
+                    reference + &pattern
+                };
+                let special_use = self.shared.options.imap_special_use;
+                let listing = Listing {
+                    pattern: &pattern,
+                    subscribed,
+                    special_use,
+                };
+                Ok(connected.list(tenant, &listing, output))
+            }
+            Command::Status { folder, items } => Ok(connected.status(tenant, &folder, &items, output)),
+            Command::Append {
+                folder,
+                flags,
+                date,
+                message,
+            } => Ok(connected.append(tenant, &folder, flags, date, message)),
+            Command::Expunge { only } => connected.expunge(tenant, only.as_ref()),
+            Command::Store {
+                set,
+                change,
+                flags,
+                silent,
+                by_uid,
+            } => connected.store(tenant, (&set, by_uid), change, flags, silent, output),
+            Command::Copy { set, folder, by_uid } => connected.copy(tenant, &set, by_uid, &folder),
+            Command::Move { set, folder, by_uid } => connected.move_to(tenant, &set, by_uid, &folder, output),
+            _ => Err(Reply::bad(INVALID_STATE)),
+        }
+    }
+
+    /// FETCH: one message at a time, so that neither the state nor memory is held while the client reads.
+    async fn fetch(
+        &mut self,
+        tag: &str,
+        set: &SequenceSet,
+        items: &[FetchItem],
+        by_uid: bool,
+    ) -> Result<Next, ConnError> {
+        let State::Connected(connected) = &mut self.state else {
+            return self.answer(tag, Reply::bad(INVALID_STATE), true).await;
+        };
+        let targets = match connected.targets(set, by_uid) {
+            Ok(targets) => targets,
+            Err(reply) => return self.answer(tag, reply, true).await,
+        };
+        let mut gone = false;
+        for target in targets {
+            let fetched = connected.take(&mut self.shared.tenant(), target, items);
+            let Some(fetched) = fetched else {
+                gone = true;
+                continue;
+            };
+            let parts = if Fetched::needs_parts(items) {
+                Some(parse_parts(&fetched.stored.raw).await)
+            } else {
+                None
+            };
+            fetched.write(items, by_uid, parts.as_ref(), &mut self.output);
+            if self.output.waiting() >= SEND_FROM {
+                for piece in self.output.take() {
+                    self.conn.write(piece).await?;
+                }
+            }
+        }
+        self.answer(tag, Reply::completed_unless("FETCH", gone), by_uid)
+            .await
+    }
+
+    async fn search(&mut self, tag: &str, key: SearchKey, by_uid: bool) -> Result<Next, ConnError> {
+        let State::Connected(connected) = &mut self.state else {
+            return self.answer(tag, Reply::bad(INVALID_STATE), true).await;
+        };
+        let candidates = connected.candidates(&mut self.shared.tenant());
+        let (candidates, largest) = match candidates {
+            Ok(found) => found,
+            Err(reply) => return self.answer(tag, reply, true).await,
+        };
+        // Reading through a mailbox may take long; other sessions share this thread.
+        let searched = tokio::task::spawn_blocking(move || {
+            let mut line = "* SEARCH".to_owned();
+            for candidate in key
+                .select(&candidates, largest)
+                .into_iter()
+                .filter_map(|index| candidates.get(index))
+            {
+                let number = if by_uid {
+                    candidate.stored.uid
+                } else {
+                    candidate.sequence
+                };
+                line.push(' ');
+                line.push_str(&number.to_string());
+            }
+            line
+        });
+        let reply = match searched.await {
+            Ok(line) => {
+                self.output.line(line);
+                Reply::completed("SEARCH")
+            }
+            Err(_) => Reply::no("Server Unavailable. 15"),
+        };
+        self.answer(tag, reply, by_uid).await
+    }
+
+    /// IDLE (RFC 2177): changes are told as they happen, until the client says DONE.
+    async fn idle(&mut self, tag: &str) -> Result<Next, ConnError> {
+        let State::Connected(connected) = &mut self.state else {
+            return self.answer(tag, Reply::bad(INVALID_STATE), true).await;
+        };
+        let changes = self
+            .shared
+            .tenant()
+            .mailbox_at(&connected.mailbox)
+            .map(crate::state::Mailbox::watch);
+        let Some(mut changes) = changes else {
+            return self.answer(tag, Reply::bad(INVALID_STATE), true).await;
+        };
+        self.conn
+            .prompt("+ IDLE accepted, awaiting DONE command.\r\n")
+            .await?;
+        loop {
+            let State::Connected(connected) = &mut self.state else {
+                return Ok(Next::Close);
+            };
+            // Marked as seen before looking, so that no change falls in between.
+            changes.borrow_and_update();
+            let lost = {
+                let tenant = &mut *self.shared.tenant();
+                connected.sync(tenant, true, &mut self.output);
+                connected.is_lost(tenant)
+            };
+            for piece in self.output.take() {
+                self.conn.write(piece).await?;
+            }
+            if lost {
+                self.conn.write(CLOSED).await?;
+                return Ok(Next::Close);
+            }
+            self.conn.flush().await?;
+            tokio::select! {
+                line = self.conn.read_line(MAX_LINE) => {
+                    let reply = if line?.trim_ascii().eq_ignore_ascii_case(b"DONE") {
+                        Reply::completed("IDLE")
+                    } else {
+                        Bad::Argument.into()
+                    };
+                    return self.answer(tag, reply, true).await;
+                }
+                changed = changes.changed() => {
+                    if changed.is_err() {
+                        // The mailbox was removed.
+                        self.conn.write(CLOSED).await?;
+                        return Ok(Next::Close);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends what the command wrote, what others changed meanwhile, and the tagged line.
+    pub(crate) async fn answer(
+        &mut self,
+        tag: &str,
+        reply: Reply,
+        numbers_may_change: bool,
+    ) -> Result<Next, ConnError> {
+        if let State::Connected(connected) = &mut self.state {
+            connected.sync(&mut self.shared.tenant(), numbers_may_change, &mut self.output);
+        }
+        self.output.line(reply.line(tag));
+        for piece in self.output.take() {
+            self.conn.write(piece).await?;
+        }
+        Ok(Next::Continue)
+    }
+}
+
+async fn parse_parts(raw: &Bytes) -> Part {
+    if raw.len() >= PARSE_ASIDE_FROM {
+        let shared = raw.clone();
+        if let Ok(part) = tokio::task::spawn_blocking(move || Part::parse(&shared)).await {
+            return part;
+        }
+    }
+    Part::parse(raw)
+}
+
+/// `{n}` or `{n+}` at the end of a line: where it starts, the size, and whether the client waits for a `+`.
+fn literal_marker(line: &[u8]) -> Option<(usize, usize, bool)> {
+    let inner = line.strip_suffix(b"}")?;
+    let at = inner.iter().rposition(|&octet| octet == b'{')?;
+    let digits = inner.get(at + 1..)?;
+    let (digits, waits) = match digits.strip_suffix(b"+") {
+        Some(digits) => (digits, false),
+        None => (digits, true),
+    };
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    // A number that no machine can hold is larger than any limit all the same.
+    let size = std::str::from_utf8(digits).ok()?.parse().unwrap_or(usize::MAX);
+    Some((at, size, waits))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn literal_markers() {
+        assert_eq!(literal_marker(b"A1 APPEND x {310}"), Some((12, 310, true)));
+        assert_eq!(literal_marker(b"{5+}"), Some((0, 5, false)));
+        assert_eq!(
+            literal_marker(b"{99999999999999999999999}"),
+            Some((0, usize::MAX, true))
+        );
+        for line in [
+            &b"A1 NOOP"[..],
+            b"{}",
+            b"{+}",
+            b"{-1}",
+            b"{1",
+            b"1}",
+            b"{1}x",
+            b"",
+        ] {
+            assert_eq!(literal_marker(line), None, "{line:?}");
+        }
+    }
+}
