@@ -199,7 +199,7 @@ impl Wire {
             return Err(self.closed("write"));
         };
         let result = tokio::time::timeout(limit, stream.flush()).await;
-        self.settle("write", result).map(|()| ())
+        self.settle("write", result)
     }
 
     async fn write_out(&mut self) -> Result<()> {

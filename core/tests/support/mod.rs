@@ -150,6 +150,21 @@ impl Peer {
         self.buffer.drain(..count).collect()
     }
 
+    /// The client's bytes up to and including `end`; what there is when the client hangs up before.
+    pub async fn until(&mut self, end: &[u8]) -> Vec<u8> {
+        let mut searched = 0;
+        loop {
+            let window = &self.buffer[searched..];
+            if let Some(at) = window.windows(end.len()).position(|bytes| bytes == end) {
+                return self.buffer.drain(..searched + at + end.len()).collect();
+            }
+            searched = (self.buffer.len() + 1).saturating_sub(end.len());
+            if !self.fill().await {
+                return std::mem::take(&mut self.buffer);
+            }
+        }
+    }
+
     /// Shakes hands as after STARTTLS.
     pub async fn start_tls(&mut self) {
         let stream = self.stream.take().unwrap();
