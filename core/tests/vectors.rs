@@ -1,9 +1,21 @@
 //! The golden SASL strings of `tests/vectors/xoauth2.json`. (The texts of `refusals.json` are tested beside their table,
 //! in `src/doctor/table.rs`.)
+#![allow(clippy::unwrap_used, reason = "a test that fails should panic")]
 
-use exomail::sasl::{Challenge, Mechanism};
-use exomail::{ErrorKind, Secret};
+mod support;
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use exomail::pop3::Pop3Session;
+use exomail::sasl::{Challenge, Login, Mechanism};
+use exomail::smtp::SmtpSession;
+use exomail::{ErrorKind, Result, Secret, Security, StaticToken, Token};
 use serde::Deserialize;
+use support::{Peer, Scripted, serve};
+use tokio::sync::mpsc;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -12,6 +24,7 @@ struct Vectors {
     refused: Vec<Refused>,
     challenges: Vec<Failure>,
     no_challenges: Vec<Other>,
+    exchanges: Vec<Exchange>,
 }
 
 #[derive(Deserialize)]
@@ -43,6 +56,18 @@ struct Failure {
 #[derive(Deserialize)]
 struct Other {
     challenge: String,
+}
+
+#[derive(Clone, Deserialize)]
+struct Exchange {
+    name: String,
+    protocol: String,
+    mechanism: String,
+    user: String,
+    token_length: usize,
+    lines: Vec<String>,
+    kind: Option<String>,
+    challenge: Option<String>,
 }
 
 fn vectors() -> Vectors {
@@ -93,5 +118,96 @@ fn failure_challenges_are_told_from_requests() {
     }
     for vector in vectors().no_challenges {
         assert_eq!(Challenge::decode(&vector.challenge), None, "{}", vector.challenge);
+    }
+}
+
+/// Plays the server's side. `Err` says which line of the client was another one.
+async fn play(exchange: &Exchange, token: &str, port: u16, peer: &mut Peer) -> Result<(), String> {
+    let user = &exchange.user;
+    let response = BASE64_STANDARD.encode(match exchange.mechanism.as_str() {
+        "XOAUTH2" => format!("user={user}\x01auth=Bearer {token}\x01\x01"),
+        _ => format!("n,a={user},\x01host=localhost\x01port={port}\x01auth=Bearer {token}\x01\x01"),
+    });
+    let mut tag = String::new();
+    for line in &exchange.lines {
+        let (side, text) = line.split_once(": ").unwrap();
+        let text = text.replace("$response", &response);
+        if side == "S" {
+            peer.send(text.replace("$tag", &tag) + "\r\n").await;
+            continue;
+        }
+        let mut said = peer.line().await;
+        if text.starts_with("$tag")
+            && let Some((first, rest)) = said.split_once(' ')
+        {
+            tag = first.to_owned();
+            said = format!("$tag {rest}");
+        }
+        let fits = match text.strip_suffix('*') {
+            Some(prefix) => said.starts_with(prefix),
+            None => said == text,
+        };
+        if !fits {
+            return Err(format!("{said:.200} instead of {text:.200}"));
+        }
+    }
+    // The client hangs up, with or without a word.
+    let rest = peer.until(b"\0").await;
+    if rest.is_empty() || rest == b"QUIT\r\n" {
+        Ok(())
+    } else {
+        Err(format!(
+            "{:?} behind the last line",
+            String::from_utf8_lossy(&rest)
+        ))
+    }
+}
+
+async fn connect(exchange: &Exchange, server: &Scripted, login: &Login) -> Result<()> {
+    let (connector, endpoint) = (&server.connector, &server.endpoint);
+    match exchange.protocol.as_str() {
+        "smtp" => SmtpSession::connect(connector, endpoint, login).await.map(drop),
+        "pop3" => Pop3Session::connect(connector, endpoint, login).await.map(drop),
+        other => panic!("unknown protocol {other}"),
+    }
+}
+
+#[tokio::test]
+async fn sign_ins_are_line_for_line() {
+    for exchange in vectors().exchanges {
+        let name = exchange.name.clone();
+        let token = "t".repeat(exchange.token_length);
+        let (verdict, mut played) = mpsc::unbounded_channel();
+        let (script, text) = (exchange.clone(), token.clone());
+        // OAUTHBEARER names the port, which is known only once the server runs.
+        let port = Arc::new(Mutex::new(0));
+        let told = port.clone();
+        let server = serve(Security::ImplicitTls, move |mut peer: Peer| {
+            let (script, text, verdict) = (script.clone(), text.clone(), verdict.clone());
+            let port = *told.lock().unwrap();
+            async move {
+                verdict.send(play(&script, &text, port, &mut peer).await).unwrap();
+            }
+        })
+        .await;
+        *port.lock().unwrap() = server.endpoint.port;
+        let expires = SystemTime::now() + Duration::from_secs(3600);
+        let login = Login::new(
+            exchange.user.as_str(),
+            StaticToken(Token::new(token.as_str(), expires)),
+        )
+        .unwrap();
+        let result = connect(&exchange, &server, &login).await;
+        assert_eq!(played.recv().await, Some(Ok(())), "{name}");
+        match &exchange.kind {
+            None => result.unwrap_or_else(|error| panic!("{name}: {error}")),
+            Some(kind) => {
+                let error = result.expect_err(&name);
+                assert_eq!(error.kind().name(), kind, "{name}");
+                let server = error.server().unwrap();
+                assert_eq!(server.challenge, exchange.challenge, "{name}");
+                assert!(!error.to_string().contains(&token[..20]), "{name}");
+            }
+        }
     }
 }
