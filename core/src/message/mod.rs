@@ -3,7 +3,7 @@
 mod address;
 pub(crate) mod line_ends;
 mod parse;
-mod raw;
+pub(crate) mod raw;
 
 pub use address::{Address, AddressGroup};
 pub use parse::{AttachmentSummary, AttachmentView, Header, Message, MessageSummary};

@@ -18,7 +18,7 @@ pub struct RawMessage {
 }
 
 /// Called with the number of bytes read so far.
-type Progress = Box<dyn FnMut(u64) + Send>;
+pub(crate) type Progress = Box<dyn FnMut(u64) + Send>;
 
 enum Source {
     Bytes(Bytes),
@@ -76,6 +76,11 @@ impl RawMessage {
             Source::Bytes(bytes) => Some(bytes),
             Source::File(_) | Source::Reader { .. } => None,
         }
+    }
+
+    /// What is to be told how far it is, for whoever takes the bytes from memory.
+    pub(crate) fn into_progress(self) -> Option<Progress> {
+        self.progress
     }
 
     pub(crate) async fn open(self) -> Result<OpenMessage> {

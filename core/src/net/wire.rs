@@ -180,7 +180,7 @@ impl Wire {
         for piece in bytes.chunks(WRITE_SIZE) {
             self.outbound.extend_from_slice(piece);
             if self.outbound.len() >= WRITE_SIZE {
-                self.write_out().await?;
+                self.flush().await?;
             }
         }
         Ok(())
@@ -193,23 +193,13 @@ impl Wire {
 
     /// Sends what was collected.
     pub(crate) async fn flush(&mut self) -> Result<()> {
-        self.write_out().await?;
         let limit = self.timeouts.step;
         let Some(stream) = &mut self.stream else {
             return Err(self.closed("write"));
         };
-        let result = tokio::time::timeout(limit, stream.flush()).await;
-        self.settle("write", result)
-    }
-
-    async fn write_out(&mut self) -> Result<()> {
         if self.outbound.is_empty() {
             return Ok(());
         }
-        let limit = self.timeouts.step;
-        let Some(stream) = &mut self.stream else {
-            return Err(self.closed("write"));
-        };
         let write = write_and_listen(stream, &self.outbound, &mut self.inbound);
         let result = tokio::time::timeout(limit, write).await;
         self.outbound.clear();
@@ -410,7 +400,8 @@ async fn write_and_listen(
                 Poll::Pending => return Poll::Pending,
             }
         }
-        Poll::Ready(Ok(()))
+        // TLS may still hold a part of it.
+        Pin::new(&mut *stream).poll_flush(cx)
     })
     .await
 }

@@ -1,13 +1,12 @@
 //! [`Body`]: a message on its way out, with right line ends, in bounded pieces.
 
-use std::io::Cursor;
-
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::error::{Error, ErrorKind, Layer, Result};
 use crate::message::RawMessage;
 use crate::message::line_ends::{self, LineEnds};
+use crate::message::raw::Progress;
 
 /// A piece is about this long: one BDAT chunk. Also the longest message that is held in memory.
 pub(super) const PIECE: usize = 1024 * 1024;
@@ -27,7 +26,11 @@ pub(super) struct Body {
 
 enum Source {
     /// Right as it is: no byte is copied.
-    Whole(Bytes),
+    Whole {
+        rest: Bytes,
+        taken: u64,
+        progress: Option<Progress>,
+    },
     Stream(Stream),
 }
 
@@ -54,20 +57,14 @@ impl Body {
     /// # Errors
     /// [`ErrorKind::LocalIo`] when it can't be read, [`ErrorKind::InvalidMessage`] when it is empty.
     pub(super) async fn open(message: RawMessage) -> Result<Self> {
-        let (mut stream, told, whole) = match message.in_memory() {
-            Some(bytes) if line_ends::is_normal(bytes) => return Self::whole(bytes.clone()),
-            Some(bytes) => (
-                Stream::new(Box::new(Cursor::new(bytes.clone()))),
-                None,
-                Some(bytes.clone()),
-            ),
-            None => {
-                let open = message.open().await?;
-                (Stream::new(open.reader), open.size, None)
-            }
-        };
+        let in_memory = message.in_memory().cloned();
+        if let Some(bytes) = in_memory.as_ref().filter(|bytes| line_ends::is_normal(bytes)) {
+            return Self::whole(bytes.clone(), message.into_progress());
+        }
+        let open = message.open().await?;
+        let mut stream = Stream::new(open.reader);
         stream.read_piece().await?;
-        if let Some(bytes) = whole {
+        if let Some(bytes) = in_memory {
             return Ok(Self {
                 size: Some(line_ends::normal_len(&bytes)),
                 eight_bit: Some(!bytes.is_ascii()),
@@ -76,27 +73,31 @@ impl Body {
             });
         }
         if stream.ended {
-            return Self::whole(stream.ready.into());
+            return Self::whole(stream.ready.into(), None);
         }
         Ok(Self {
-            size: told,
+            size: open.size,
             eight_bit: (!stream.ready.is_ascii()).then_some(true),
             utf8_headers: has_utf8_headers(&stream.ready),
             source: Source::Stream(stream),
         })
     }
 
-    fn whole(bytes: Bytes) -> Result<Self> {
-        if bytes.is_empty() {
+    fn whole(rest: Bytes, progress: Option<Progress>) -> Result<Self> {
+        if rest.is_empty() {
             return Err(
                 Error::new(ErrorKind::InvalidMessage, "send", "the message is empty").with_layer(Layer::Smtp),
             );
         }
         Ok(Self {
-            size: Some(bytes.len() as u64),
-            eight_bit: Some(!bytes.is_ascii()),
-            utf8_headers: has_utf8_headers(&bytes),
-            source: Source::Whole(bytes),
+            size: Some(rest.len() as u64),
+            eight_bit: Some(!rest.is_ascii()),
+            utf8_headers: has_utf8_headers(&rest),
+            source: Source::Whole {
+                rest,
+                taken: 0,
+                progress,
+            },
         })
     }
 
@@ -106,11 +107,19 @@ impl Body {
     /// [`ErrorKind::LocalIo`] when the caller's reader fails.
     pub(super) async fn next(&mut self) -> Result<Piece> {
         match &mut self.source {
-            Source::Whole(bytes) => {
-                let piece = bytes.split_to(bytes.len().min(PIECE));
+            Source::Whole {
+                rest,
+                taken,
+                progress,
+            } => {
+                let bytes = rest.split_to(rest.len().min(PIECE));
+                *taken += bytes.len() as u64;
+                if let Some(progress) = progress {
+                    progress(*taken);
+                }
                 Ok(Piece {
-                    bytes: piece,
-                    is_last: bytes.is_empty(),
+                    bytes,
+                    is_last: rest.is_empty(),
                 })
             }
             Source::Stream(stream) => {
@@ -176,6 +185,9 @@ fn has_utf8_headers(message: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+    use std::sync::{Arc, Mutex};
+
     use super::*;
 
     async fn pieces(body: &mut Body) -> Vec<Bytes> {
@@ -250,6 +262,29 @@ mod tests {
         for message in [RawMessage::from_bytes(""), reader(Vec::new())] {
             let error = Body::open(message).await.err().unwrap();
             assert_eq!(error.kind(), ErrorKind::InvalidMessage);
+        }
+    }
+
+    #[tokio::test]
+    async fn progress_is_told_whatever_the_message_comes_from() {
+        let right = "line\r\n".repeat(PIECE / 4);
+        let (path, bare) = (
+            tempfile::NamedTempFile::new().unwrap(),
+            right.replace("\r\n", "\n"),
+        );
+        std::fs::write(&path, &right).unwrap();
+        for (message, size) in [
+            (RawMessage::from_bytes(right.clone()), right.len()),
+            (RawMessage::from_bytes(bare.clone()), bare.len()),
+            (RawMessage::from_file(path.path()), right.len()),
+        ] {
+            let told = Arc::new(Mutex::new(Vec::new()));
+            let ears = told.clone();
+            let message = message.with_progress(move |taken| ears.lock().unwrap().push(taken));
+            pieces(&mut Body::open(message).await.unwrap()).await;
+            let told = told.lock().unwrap();
+            assert!(told.len() > 1 && told.is_sorted(), "{told:?}");
+            assert_eq!(told.last(), Some(&(size as u64)));
         }
     }
 }
