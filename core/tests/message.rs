@@ -80,6 +80,10 @@ fn on_a_small_stack(test: fn()) {
         .unwrap();
 }
 
+fn first_nested(message: &Message) -> Option<Message> {
+    message.attachments().next()?.message()
+}
+
 #[test]
 fn forty_thousand_messages_within_messages_are_borne() {
     on_a_small_stack(|| {
@@ -90,13 +94,7 @@ fn forty_thousand_messages_within_messages_are_borne() {
         let clone = message.clone();
         assert!(format!("{message:?}").contains("parts: 1"));
         let mut depth = 0;
-        while let Some(inner) = {
-            let inner = message
-                .attachments()
-                .next()
-                .and_then(|attachment| attachment.message());
-            inner
-        } {
+        while let Some(inner) = first_nested(&message) {
             message = inner;
             depth += 1;
         }

@@ -9,6 +9,7 @@ use mail_parser::parsers::MessageStream;
 use mail_parser::{Address as Addresses, HeaderValue};
 use serde::Serialize;
 
+use super::parameter;
 use crate::message::{Address, AddressGroup};
 
 /// Longer values are read up to here. Lists of addresses and references are long at times.
@@ -161,17 +162,17 @@ impl Parameterized {
         let HeaderValue::ContentType(parsed) = MessageStream::new(&value).parse_content_type() else {
             return None;
         };
-        let value = match &parsed.c_subtype {
+        let media = match &parsed.c_subtype {
             Some(subtype) => format!("{}/{subtype}", parsed.c_type),
             None => parsed.c_type.into_owned(),
         };
-        let parameters = parsed.attributes.unwrap_or_default();
+        let continued = parameter::continued(&String::from_utf8_lossy(&value));
+        let others = parsed.attributes.unwrap_or_default().into_iter();
+        let others =
+            others.map(|attribute| (attribute.name.to_ascii_lowercase(), attribute.value.into_owned()));
         Some(Self {
-            value: value.to_ascii_lowercase(),
-            parameters: parameters
-                .into_iter()
-                .map(|attribute| (attribute.name.to_ascii_lowercase(), attribute.value.into_owned()))
-                .collect(),
+            value: media.to_ascii_lowercase(),
+            parameters: continued.into_iter().chain(others).collect(),
         })
     }
 

@@ -8,6 +8,7 @@
 mod field;
 mod file_name;
 mod message;
+mod parameter;
 mod part;
 mod split;
 mod summary;

@@ -27,13 +27,7 @@ impl AttachmentView<'_> {
             .as_ref()
             .and_then(|disposition| disposition.parameter("filename"));
         let name = name.or_else(|| self.part.content_type.parameter("name"))?;
-        // Outlook and others put encoded words into parameters, which RFC 2047 forbids and everybody reads.
-        let name = if name.contains("=?") {
-            field::text(name.as_bytes())
-        } else {
-            name.to_owned()
-        };
-        (!name.is_empty()).then_some(name)
+        (!name.is_empty()).then(|| name.to_owned())
     }
 
     /// A name that is safe to write to in any folder: no separators, control or invisible characters, no reserved

@@ -58,7 +58,7 @@ fn quoted_printable(body: &[u8]) -> Vec<u8> {
 }
 
 /// The value of a hexadecimal digit.
-fn hex(digit: u8) -> u8 {
+pub(super) fn hex(digit: u8) -> u8 {
     match digit {
         b'0'..=b'9' => digit - b'0',
         _ => (digit | 0x20).wrapping_sub(b'a').wrapping_add(10),
