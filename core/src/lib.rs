@@ -22,6 +22,7 @@ pub mod sasl;
 pub mod smtp;
 pub mod token;
 
+pub use app::{App, AppBuilder};
 pub use cloud::Cloud;
 pub use deadline::{CancelToken, Deadline};
 pub use error::{Error, ErrorKind, Layer, OAuthReply, Result, Retry, ServerReply, Step};

@@ -165,12 +165,17 @@ impl Connector {
         &self.timeouts
     }
 
-    /// Connects, and shakes hands where TLS comes first. `layer` names the protocol in errors and transcript.
-    pub(crate) async fn connect(&self, endpoint: &Endpoint, layer: Layer) -> Result<Wire> {
-        let tap = match &self.transcript {
+    /// A new conversation in the transcript, where there is one.
+    pub(crate) fn tap(&self, layer: Layer) -> Tap {
+        match &self.transcript {
             Some(transcript) => transcript.tap(layer),
             None => Tap::none(layer),
-        };
+        }
+    }
+
+    /// Connects, and shakes hands where TLS comes first. `layer` names the protocol in errors and transcript.
+    pub(crate) async fn connect(&self, endpoint: &Endpoint, layer: Layer) -> Result<Wire> {
+        let tap = self.tap(layer);
         tap.note(|| format!("connecting to {}:{}", endpoint.host, endpoint.port));
         let tcp = tokio::time::timeout(self.timeouts.connect, dial(endpoint))
             .await

@@ -1,6 +1,6 @@
 //! HTTP for the token endpoint (and later Graph and Exchange admin), over the shared TLS configuration.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use reqwest::redirect::Policy;
 
@@ -9,8 +9,10 @@ use crate::error::{Error, ErrorKind, Layer, Result};
 
 /// Answers larger than this are not from a token endpoint.
 const MAX_BODY: usize = 1 << 20;
+/// A longer pause is not believed; MSAL's value.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
-/// A client with pooled connections; clones share the pool.
+/// A client; cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct HttpClient(reqwest::Client);
 
@@ -21,7 +23,7 @@ pub(crate) struct HttpAnswer {
     pub(crate) body: Vec<u8>,
     pub(crate) retry_after: Option<Duration>,
     /// The server's clock, from the `Date` header.
-    pub(crate) date: Option<String>,
+    pub(crate) date: Option<SystemTime>,
 }
 
 impl HttpClient {
@@ -31,6 +33,9 @@ impl HttpClient {
             .https_only(true)
             // A redirected token request would carry the credential elsewhere.
             .redirect(Policy::none())
+            // A kept connection is driven by the runtime that made it. Where that one has ended or stands still, the
+            // next request would hang on it; and with one token an hour there is nothing to win.
+            .pool_max_idle_per_host(0)
             .connect_timeout(timeouts.connect)
             .timeout(timeouts.http)
             .user_agent(concat!("exomail/", env!("CARGO_PKG_VERSION")))
@@ -44,10 +49,6 @@ impl HttpClient {
                 )
                 .with_source(error)
             })
-    }
-
-    pub(crate) fn inner(&self) -> &reqwest::Client {
-        &self.0
     }
 
     /// Sends a request and reads the answer, bounded.
@@ -66,8 +67,9 @@ impl HttpClient {
                 .and_then(|value| value.to_str().ok())
                 .map(str::to_owned)
         };
-        let retry_after = header("retry-after").and_then(|value| value.trim().parse().ok());
-        let date = header("date");
+        let date = header("date").and_then(|value| http_date(&value));
+        let retry_after =
+            header("retry-after").and_then(|value| retry_after(&value, date.unwrap_or_else(SystemTime::now)));
         let status = response.status().as_u16();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
@@ -82,10 +84,28 @@ impl HttpClient {
         Ok(HttpAnswer {
             status,
             body,
-            retry_after: retry_after.map(Duration::from_secs),
+            retry_after,
             date,
         })
     }
+}
+
+/// `Retry-After`: seconds, or a date (RFC 9110 §10.2.3), which is compared with the server's own clock.
+fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+    let value = value.trim();
+    let pause = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // A number that does not fit is a long time.
+        Duration::from_secs(value.parse().unwrap_or(u64::MAX))
+    } else {
+        http_date(value)?.duration_since(now).unwrap_or_default()
+    };
+    Some(pause.min(MAX_RETRY_AFTER))
+}
+
+/// An IMF-fixdate (RFC 9110 §5.6.7).
+fn http_date(value: &str) -> Option<SystemTime> {
+    let date = jiff::fmt::rfc2822::parse(value.trim()).ok()?;
+    Some(date.timestamp().into())
 }
 
 /// reqwest's own text names the URL, never the body; its chain of causes tells TLS from TCP.
@@ -115,4 +135,31 @@ fn network_error(operation: &'static str, host: &str, error: reqwest::Error) -> 
     Error::new(kind, operation, format!("{host}: {chain}"))
         .with_layer(layer)
         .with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
+        for (value, seconds) in [
+            ("7", Some(7)),
+            (" 0 ", Some(0)),
+            ("99999", Some(3600)),
+            ("99999999999999999999999", Some(3600)),
+            ("Sun, 06 Nov 1994 08:49:57 GMT", Some(20)),
+            ("Sun, 06 Nov 1994 08:49:00 GMT", Some(0)),
+            ("-1", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            assert_eq!(
+                retry_after(value, now),
+                seconds.map(Duration::from_secs),
+                "{value:?}"
+            );
+        }
+    }
 }

@@ -1,0 +1,563 @@
+//! [`Slot`]: the place of one token in the cache: one request however many callers wait, renewal ahead of expiry behind
+//! their backs.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use rand::Rng as _;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::{Refresh, Token};
+use crate::error::{Error, ErrorKind, Result, Retry};
+
+/// A token is renewed this long before it ends, or in the last quarter of its life where that is shorter.
+const RENEW_AHEAD: Duration = Duration::from_secs(300);
+/// A token that ends sooner is not handed out: a sign-in takes a moment.
+const MIN_LEFT: Duration = Duration::from_secs(10);
+/// The first pause after a renewal that failed; each further one doubles it.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+const MAX_PAUSE: Duration = Duration::from_secs(60);
+/// A longer life is not believed: it only serves to keep the arithmetic in range.
+const MAX_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How often a caller starts anew when the runtime that fetched for it has ended.
+const ATTEMPTS: usize = 3;
+
+/// How a slot gets a token.
+#[derive(Clone)]
+pub(crate) struct Source {
+    pub(crate) fetch: Arc<dyn Fn() -> BoxFuture<'static, Result<Token>> + Send + Sync>,
+    /// No fetch takes longer, unless its runtime has stopped running.
+    pub(crate) limit: Duration,
+}
+
+/// The place of one token.
+#[derive(Debug, Default)]
+pub(crate) struct Slot(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    cached: Option<Cached>,
+    flight: Option<Flight>,
+    flights: u64,
+    /// Renewals that failed in a row, and when the next may start.
+    failures: u32,
+    not_before: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Cached {
+    token: Token,
+    ends: Instant,
+    renew_at: Instant,
+    min_left: Duration,
+}
+
+impl Cached {
+    fn new(token: Token, now: Instant) -> Self {
+        let life = token.remaining().min(MAX_LIFE);
+        let ends = now + life;
+        let ahead = RENEW_AHEAD.min(life / 4);
+        // Many processes that were started together do not all renew in the same second.
+        let jitter = ahead.mul_f64(rand::rng().random_range(0.0..=0.2));
+        Self {
+            token,
+            ends,
+            renew_at: ends - (ahead + jitter).min(life),
+            min_left: MIN_LEFT.min(life / 10),
+        }
+    }
+
+    /// Both clocks must agree: the monotonic one stands still while a machine sleeps, the other may be set back.
+    fn serves(&self, now: Instant) -> bool {
+        self.ends
+            .saturating_duration_since(now)
+            .min(self.token.remaining())
+            > self.min_left
+    }
+}
+
+/// A fetch under way. It runs in a task of its own, so that a caller who goes away does not end it for the others.
+#[derive(Clone, Debug)]
+struct Flight {
+    id: u64,
+    forced: bool,
+    overdue: Instant,
+    outcome: watch::Receiver<Option<Result<Token>>>,
+}
+
+impl Flight {
+    /// Whether nothing will come of it: its runtime has ended, or has stopped running, as a current-thread runtime does
+    /// between two calls of `block_on`.
+    fn is_dead(&self, now: Instant) -> bool {
+        now >= self.overdue || self.outcome.has_changed().is_err()
+    }
+}
+
+enum Start {
+    Ready(Token),
+    Wait(Flight),
+}
+
+impl Slot {
+    /// A token that is valid now. With [`Refresh::Force`] one that was asked for after this call, or together with others
+    /// who forced it.
+    pub(crate) async fn token(self: &Arc<Self>, refresh: Refresh, source: &Source) -> Result<Token> {
+        for _ in 0..ATTEMPTS {
+            let mut flight = match self.start(refresh, source)? {
+                Start::Ready(token) => return Ok(token),
+                Start::Wait(flight) => flight,
+            };
+            let waiting = flight.outcome.wait_for(Option::is_some);
+            if let Ok(Ok(outcome)) = tokio::time::timeout_at(flight.overdue, waiting).await
+                && let Some(outcome) = outcome.clone()
+            {
+                return outcome;
+            }
+            let mut state = self.lock();
+            if state
+                .flight
+                .as_ref()
+                .is_some_and(|current| current.id == flight.id)
+            {
+                state.flight = None;
+            }
+        }
+        Err(Error::new(
+            ErrorKind::Internal,
+            "token",
+            "the task that fetches the token ended again and again without an answer",
+        ))
+    }
+
+    fn start(self: &Arc<Self>, refresh: Refresh, source: &Source) -> Result<Start> {
+        let now = Instant::now();
+        let mut state = self.lock();
+        if state.flight.as_ref().is_some_and(|flight| flight.is_dead(now)) {
+            state.flight = None;
+        }
+        let forced = refresh == Refresh::Force;
+        if !forced && let Some(token) = state.serving() {
+            if state.renewal_is_due(now) {
+                self.launch(&mut state, now, source, false)?;
+            }
+            return Ok(Start::Ready(token));
+        }
+        match &state.flight {
+            // One that was not forced may bring a token from before the change that the caller forces for.
+            Some(flight) if flight.forced || !forced => Ok(Start::Wait(flight.clone())),
+            _ => self.launch(&mut state, now, source, forced).map(Start::Wait),
+        }
+    }
+
+    fn launch(
+        self: &Arc<Self>,
+        state: &mut State,
+        now: Instant,
+        source: &Source,
+        forced: bool,
+    ) -> Result<Flight> {
+        let runtime = Handle::try_current().map_err(|error| {
+            Error::new(ErrorKind::State, "token", "there is no tokio runtime")
+                .with_hint("call it inside a tokio runtime with time and I/O enabled")
+                .with_source(error)
+        })?;
+        let (sender, outcome) = watch::channel(None);
+        state.flights += 1;
+        let id = state.flights;
+        let flight = Flight {
+            id,
+            forced,
+            overdue: now + source.limit,
+            outcome,
+        };
+        state.flight = Some(flight.clone());
+        let slot = self.clone();
+        let fetch = source.fetch.clone();
+        runtime.spawn(async move {
+            let outcome = fetch().await;
+            slot.land(id, &outcome);
+            sender.send_replace(Some(outcome));
+        });
+        Ok(flight)
+    }
+
+    fn land(&self, id: u64, outcome: &Result<Token>) {
+        let now = Instant::now();
+        let mut state = self.lock();
+        // A flight that was overtaken only answers those who wait for it.
+        if state.flight.as_ref().is_none_or(|flight| flight.id != id) {
+            return;
+        }
+        state.flight = None;
+        match outcome {
+            Ok(token) => {
+                state.cached = Some(Cached::new(token.clone(), now));
+                state.failures = 0;
+                state.not_before = None;
+            }
+            Err(error) => {
+                let pause = FIRST_PAUSE
+                    .saturating_mul(1 << state.failures.min(8))
+                    .min(MAX_PAUSE);
+                let pause = match error.retry() {
+                    Retry::After(asked) => asked.min(MAX_LIFE).max(pause),
+                    _ => pause,
+                };
+                state.failures = state.failures.saturating_add(1);
+                state.not_before = Some(now + pause);
+                tracing::warn!(%error, failures = state.failures, "no token");
+            }
+        }
+    }
+
+    /// When a token that still serves ends.
+    pub(super) fn serves_until(&self) -> Option<Instant> {
+        let state = self.lock();
+        state.serving()?;
+        state.cached.as_ref().map(|cached| cached.ends)
+    }
+
+    #[cfg(test)]
+    pub(super) fn put(&self, token: Token) {
+        self.lock().cached = Some(Cached::new(token, Instant::now()));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn serving(&self) -> Option<Token> {
+        let cached = self.cached.as_ref()?;
+        cached.serves(Instant::now()).then(|| cached.token.clone())
+    }
+
+    fn renewal_is_due(&self, now: Instant) -> bool {
+        self.flight.is_none()
+            && self.cached.as_ref().is_some_and(|cached| now >= cached.renew_at)
+            && self.not_before.is_none_or(|at| now >= at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::SystemTime;
+
+    use futures_util::future::join_all;
+    use tokio::time::sleep;
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// Answers after a second with `token-1`, `token-2`, …, or with an error while `failing`.
+    #[derive(Clone)]
+    struct Fake {
+        asked: Arc<AtomicUsize>,
+        failing: Arc<AtomicUsize>,
+        source: Source,
+    }
+
+    fn fake(life: Duration) -> Fake {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let failing = Arc::new(AtomicUsize::new(0));
+        let (count, fail) = (asked.clone(), failing.clone());
+        let fetch = move || -> BoxFuture<'static, Result<Token>> {
+            let number = count.fetch_add(1, Ordering::SeqCst) + 1;
+            let fail = fail.clone();
+            Box::pin(async move {
+                sleep(Duration::from_secs(1)).await;
+                if fail.load(Ordering::SeqCst) > 0 {
+                    return Err(Error::new(
+                        ErrorKind::Unavailable,
+                        "token",
+                        format!("failure {number}"),
+                    ));
+                }
+                Ok(Token::new(format!("token-{number}"), SystemTime::now() + life))
+            })
+        };
+        let source = Source {
+            fetch: Arc::new(fetch),
+            limit: Duration::from_secs(65),
+        };
+        Fake {
+            asked,
+            failing,
+            source,
+        }
+    }
+
+    impl Fake {
+        fn asked(&self) -> usize {
+            self.asked.load(Ordering::SeqCst)
+        }
+
+        async fn get(&self, slot: &Arc<Slot>, refresh: Refresh) -> String {
+            slot.token(refresh, &self.source)
+                .await
+                .unwrap()
+                .secret()
+                .expose()
+                .to_owned()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_hundred_callers_are_one_request() {
+        let (slot, fake) = (Arc::new(Slot::default()), fake(HOUR));
+        let callers = (0..200).map(|_| {
+            let (slot, fake) = (slot.clone(), fake.clone());
+            tokio::spawn(async move { fake.get(&slot, Refresh::IfNeeded).await })
+        });
+        for token in join_all(callers).await {
+            assert_eq!(token.unwrap(), "token-1");
+        }
+        assert_eq!(fake.asked(), 1);
+        assert_eq!(fake.get(&slot, Refresh::IfNeeded).await, "token-1");
+        assert_eq!(fake.asked(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_hundred_who_force_are_one_request_for_a_new_token() {
+        let (slot, fake) = (Arc::new(Slot::default()), fake(HOUR));
+        assert_eq!(fake.get(&slot, Refresh::IfNeeded).await, "token-1");
+        for token in join_all((0..200).map(|_| fake.get(&slot, Refresh::Force))).await {
+            assert_eq!(token, "token-2");
+        }
+        assert_eq!(fake.get(&slot, Refresh::Force).await, "token-3");
+        assert_eq!(fake.asked(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn forcing_does_not_take_the_token_that_was_asked_for_before() {
+        let (slot, fake) = (Arc::new(Slot::default()), fake(HOUR));
+        let plain = tokio::spawn({
+            let (slot, fake) = (slot.clone(), fake.clone());
+            async move { fake.get(&slot, Refresh::IfNeeded).await }
+        });
+        sleep(Duration::from_millis(500)).await;
+        assert_eq!(fake.get(&slot, Refresh::Force).await, "token-2");
+        assert_eq!(plain.await.unwrap(), "token-1");
+        // The older answer has not replaced the newer one, whichever came last.
+        assert_eq!(fake.get(&slot, Refresh::IfNeeded).await, "token-2");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_forced_failure_leaves_the_old_token_to_the_others() {
+        let (slot, fake) = (Arc::new(Slot::default()), fake(HOUR));
+        assert_eq!(fake.get(&slot, Refresh::IfNeeded).await, "token-1");
+        fake.failing.store(1, Ordering::SeqCst);
+        assert!(slot.token(Refresh::Force, &fake.source).await.is_err());
+        assert_eq!(fake.get(&slot, Refresh::IfNeeded).await, "token-1");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_who_goes_away_does_not_end_the_request() {
+        let (slot, fake) = (Arc::new(Slot::default()), fake(HOUR));
+        let first = tokio::time::timeout(
+            Duration::from_millis(100),
+            slot.token(Refresh::IfNeeded, &fake.source),
+        );
+        assert!(first.await.is_err());
+        assert_eq!(fake.get(&slot, Refresh::IfNeeded).await, "token-1");
+        assert_eq!(fake.asked(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_error_reaches_those_who_wait_and_nobody_later() {
+        let (slot, fake) = (Arc::new(Slot::default()), fake(HOUR));
+        fake.failing.store(1, Ordering::SeqCst);
+        for error in join_all((0..5).map(|_| slot.token(Refresh::IfNeeded, &fake.source))).await {
+            assert_eq!(error.unwrap_err().detail(), "failure 1");
+        }
+        fake.failing.store(0, Ordering::SeqCst);
+        assert_eq!(fake.get(&slot, Refresh::IfNeeded).await, "token-2");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_is_renewed_while_the_old_one_serves() {
+        let (slot, fake) = (Arc::new(Slot::default()), fake(HOUR));
+        assert_eq!(fake.get(&slot, Refresh::IfNeeded).await, "token-1");
+        // 300 s before the end, plus at most a fifth for jitter.
+        sleep(HOUR - Duration::from_secs(365)).await;
+        assert_eq!(fake.get(&slot, Refresh::IfNeeded).await, "token-1");
+        assert_eq!(fake.asked(), 1);
+        sleep(Duration::from_secs(70)).await;
+        for _ in 0..50 {
+            assert_eq!(fake.get(&slot, Refresh::IfNeeded).await, "token-1");
+        }
+        sleep(Duration::from_secs(2)).await;
+        assert_eq!(fake.asked(), 2);
+        assert_eq!(fake.get(&slot, Refresh::IfNeeded).await, "token-2");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_renewal_fails_the_old_token_serves_until_its_end() {
+        let (slot, fake) = (Arc::new(Slot::default()), fake(HOUR));
+        assert_eq!(fake.get(&slot, Refresh::IfNeeded).await, "token-1");
+        fake.failing.store(1, Ordering::SeqCst);
+        sleep(HOUR - Duration::from_secs(290)).await;
+        for _ in 0..270 {
+            assert_eq!(fake.get(&slot, Refresh::IfNeeded).await, "token-1");
+            sleep(Duration::from_secs(1)).await;
+        }
+        // 5, 10, 20, 40, then 60 seconds apart, each after its own second: not once a second.
+        let tries = fake.asked() - 1;
+        assert!((5..=8).contains(&tries), "{tries}");
+        sleep(Duration::from_secs(20)).await;
+        assert!(slot.token(Refresh::IfNeeded, &fake.source).await.is_err());
+        fake.failing.store(0, Ordering::SeqCst);
+        assert_ne!(fake.get(&slot, Refresh::IfNeeded).await, "token-1");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn renewal_waits_as_long_as_the_server_asked() {
+        let slot = Arc::new(Slot::default());
+        let good = fake(HOUR);
+        assert_eq!(good.get(&slot, Refresh::IfNeeded).await, "token-1");
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = asked.clone();
+        let throttled = Source {
+            fetch: Arc::new(move || {
+                count.fetch_add(1, Ordering::SeqCst);
+                Box::pin(async {
+                    Err(Error::new(ErrorKind::Throttled, "token", "429")
+                        .with_retry(Retry::After(Duration::from_secs(120))))
+                })
+            }),
+            limit: HOUR,
+        };
+        sleep(HOUR - Duration::from_secs(290)).await;
+        for _ in 0..115 {
+            assert!(slot.token(Refresh::IfNeeded, &throttled).await.is_ok());
+            sleep(Duration::from_secs(1)).await;
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+        sleep(Duration::from_secs(10)).await;
+        assert!(slot.token(Refresh::IfNeeded, &throttled).await.is_ok());
+        tokio::task::yield_now().await;
+        assert_eq!(asked.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn renewal_is_spread_over_a_minute() {
+        let now = Instant::now();
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..200 {
+            let cached = Cached::new(Token::new("t", SystemTime::now() + HOUR), now);
+            let ahead = cached.ends - cached.renew_at;
+            assert!(
+                (Duration::from_secs(300)..=Duration::from_secs(360)).contains(&ahead),
+                "{ahead:?}"
+            );
+            seen.insert(ahead);
+        }
+        assert!(seen.len() > 100);
+        for life in [0, 1, 60, u64::MAX / 4] {
+            let token = Token::new(
+                "t",
+                SystemTime::now()
+                    .checked_add(Duration::from_secs(life))
+                    .unwrap_or(SystemTime::now()),
+            );
+            let cached = Cached::new(token, now);
+            assert!(
+                cached.renew_at >= now && cached.renew_at <= cached.ends && cached.ends <= now + MAX_LIFE
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_with_seconds_left_is_not_handed_out() {
+        let (slot, fake) = (Arc::new(Slot::default()), fake(HOUR));
+        assert_eq!(fake.get(&slot, Refresh::IfNeeded).await, "token-1");
+        sleep(HOUR - Duration::from_secs(5)).await;
+        assert_eq!(fake.get(&slot, Refresh::IfNeeded).await, "token-2");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wall_clock_past_the_end_counts_too() {
+        let slot = Arc::new(Slot::default());
+        let short = fake(Duration::from_nanos(1));
+        assert_eq!(short.get(&slot, Refresh::IfNeeded).await, "token-1");
+        // The paused clock has not moved since, the real one has.
+        assert_eq!(short.get(&slot, Refresh::IfNeeded).await, "token-2");
+    }
+
+    #[test]
+    fn a_request_on_a_runtime_that_ended_is_made_again() {
+        let (slot, fake) = (Arc::new(Slot::default()), fake(HOUR));
+        let runtime = || {
+            tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .start_paused(true)
+                .build()
+                .unwrap()
+        };
+        let first = runtime();
+        first.block_on(async {
+            let caller = slot.token(Refresh::IfNeeded, &fake.source);
+            assert!(
+                tokio::time::timeout(Duration::from_millis(1), caller)
+                    .await
+                    .is_err()
+            );
+        });
+        drop(first);
+        let second = runtime();
+        assert_eq!(second.block_on(fake.get(&slot, Refresh::IfNeeded)), "token-2");
+        drop(second);
+        assert_eq!(runtime().block_on(fake.get(&slot, Refresh::IfNeeded)), "token-2");
+    }
+
+    #[test]
+    fn a_request_on_a_runtime_that_stands_still_is_overtaken() {
+        let (slot, fake) = (Arc::new(Slot::default()), fake(HOUR));
+        let runtime = || {
+            tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .start_paused(true)
+                .build()
+                .unwrap()
+        };
+        let stalled = runtime();
+        stalled.block_on(async {
+            let caller = slot.token(Refresh::IfNeeded, &fake.source);
+            assert!(
+                tokio::time::timeout(Duration::from_millis(1), caller)
+                    .await
+                    .is_err()
+            );
+        });
+        // Nobody drives `stalled` any more; the other one waits until the limit has passed, then asks by itself.
+        assert_eq!(runtime().block_on(fake.get(&slot, Refresh::IfNeeded)), "token-2");
+        // And what comes from there in the end changes nothing.
+        stalled.block_on(async { sleep(Duration::from_secs(5)).await });
+        assert_eq!(runtime().block_on(fake.get(&slot, Refresh::IfNeeded)), "token-2");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fetch_that_panics_is_an_error() {
+        let slot = Arc::new(Slot::default());
+        let source = Source {
+            fetch: Arc::new(|| Box::pin(async { panic!("a bug, wanted by this test") })),
+            limit: HOUR,
+        };
+        let error = slot.token(Refresh::IfNeeded, &source).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Internal);
+    }
+
+    #[test]
+    fn without_a_runtime_there_is_an_error_and_no_panic() {
+        let (slot, fake) = (Arc::new(Slot::default()), fake(HOUR));
+        let error =
+            futures_util::FutureExt::now_or_never(slot.token(Refresh::IfNeeded, &fake.source)).unwrap();
+        assert_eq!(error.unwrap_err().kind(), ErrorKind::State);
+    }
+}
