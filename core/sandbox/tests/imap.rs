@@ -313,7 +313,7 @@ async fn copy_and_move_tell_the_new_uids() {
     assert_eq!(
         client.command("UID MOVE 2,4,99 Drafts").await,
         [
-            format!("* OK [COPYUID {validity} 2,4 4:5]"),
+            format!("* OK [COPYUID {validity} 2,4 4:5] Moved."),
             "* 2 EXPUNGE".into(),
             "* 3 EXPUNGE".into(),
             "OK MOVE completed.".into()
@@ -399,6 +399,22 @@ async fn append_takes_both_kinds_of_literals() {
         ["NO [TRYCREATE] Missing doesn't exist."]
     );
     assert_eq!(client.command("SELECT {20000}").await, ["BAD Command Error. 10"]);
+    // What follows a refused literal belongs to the refused command.
+    let long = "x".repeat(20_000);
+    client
+        .send(format!(
+            "A SELECT {{20000+}}\r\n{long} {{7+}}\r\nC NOOP\r\nB NOOP\r\n"
+        ))
+        .await;
+    assert_eq!(client.line().await, "A BAD Command Error. 10");
+    assert_eq!(client.line().await, "B OK NOOP completed.");
+    client
+        .send(format!(
+            "A APPEND INBOX {{1+}}\r\nx {{20000+}}\r\n{long}\r\nB NOOP\r\n"
+        ))
+        .await;
+    assert_eq!(client.line().await, "A BAD Command Error. 10");
+    assert_eq!(client.line().await, "B OK NOOP completed.");
     client.send("A APPEND INBOX {99999999999999999999+}\r\n").await;
     assert_eq!(client.line().await, "* BYE Connection closed. 14");
     assert!(client.is_closed().await);

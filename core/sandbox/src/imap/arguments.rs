@@ -201,15 +201,18 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// A folder name, decoded from modified UTF-7; INBOX in any case is `INBOX` (RFC 3501 §5.1).
+    /// A folder name, decoded from modified UTF-7. INBOX may be written in any case (RFC 3501 §5.1).
     pub(crate) fn folder(&mut self) -> Result<String, Bad> {
         let name = String::from_utf8(self.astring()?).map_err(|_| Bad::Argument)?;
         let name = mutf7::decode(&name).ok_or(Bad::Argument)?;
-        if name.eq_ignore_ascii_case("INBOX") {
-            Ok("INBOX".to_owned())
-        } else {
-            Ok(name)
-        }
+        Ok(match name.split_at_checked("INBOX".len()) {
+            Some((inbox, rest))
+                if inbox.eq_ignore_ascii_case("INBOX") && (rest.is_empty() || rest.starts_with('/')) =>
+            {
+                format!("INBOX{rest}")
+            }
+            _ => name,
+        })
     }
 }
 
@@ -267,6 +270,8 @@ mod tests {
         for (given, name) in [
             ("inBox", "INBOX"),
             ("\"Sent Items\"", "Sent Items"),
+            ("inbox/Sub", "INBOX/Sub"),
+            ("inboxes", "inboxes"),
             ("&AOk-t&AOk-", "été"),
         ] {
             let segments = line(given);

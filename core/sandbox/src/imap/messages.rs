@@ -217,7 +217,7 @@ impl Connected {
         let moved = tenant.move_messages(&self.mailbox, &from, &uids, to);
         let (uid_validity, pairs) = moved.map_err(|error| refused(error, to))?;
         if let Some(code) = copy_uid(uid_validity, &pairs) {
-            output.line(format!("* OK {code}"));
+            output.line(format!("* OK {code} Moved."));
         }
         Ok(Reply::completed_unless("MOVE", pairs.len() < targets.len()))
     }

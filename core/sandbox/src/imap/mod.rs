@@ -2,7 +2,7 @@
 //!
 //! `arguments`, `command`, `sequence`, `fetch`, `search` read what the client says; `mime`, `header`, `address`,
 //! `section`, `envelope`, `structure`, `matcher` look into messages; `connected` and `messages` run commands on the
-//! state; `session` has the connection.
+//! state; `input` and `session` have the connection.
 
 use std::sync::Arc;
 
@@ -18,6 +18,7 @@ mod date;
 mod envelope;
 mod fetch;
 mod header;
+mod input;
 mod listing;
 mod matcher;
 mod messages;

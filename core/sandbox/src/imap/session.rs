@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::arguments::{Bad, Segment};
+use super::arguments::Bad;
 use super::capability;
-use super::command::{self, Command};
+use super::command::Command;
 use super::connected::Connected;
 use super::fetch::FetchItem;
+use super::input::{Incoming, MAX_LINE};
 use super::listing::Listing;
 use super::messages::Fetched;
 use super::mime::Part;
@@ -18,13 +19,8 @@ use super::search::SearchKey;
 use super::sequence::SequenceSet;
 use crate::mail::conn::{Conn, ConnError};
 use crate::mail::host;
-use crate::mail::xoauth2::MAX_RESPONSE;
-use crate::shared::{MAX_MESSAGE, Shared};
+use crate::shared::Shared;
 
-/// Exchange's MaxCommandSize: longer commands are refused, AUTHENTICATE and literals excepted.
-const MAX_COMMAND: usize = 10_240;
-/// No line is read beyond this. AUTHENTICATE's may be the longest.
-const MAX_LINE: usize = MAX_RESPONSE + 256;
 /// What waits in an answer is sent on from this size, before the next message is looked at.
 const SEND_FROM: usize = 32 * 1_024;
 /// Parts of larger messages are looked for on a thread of their own.
@@ -55,13 +51,6 @@ pub(crate) struct Session {
     pub(crate) conn: Conn,
     pub(crate) state: State,
     output: Output,
-}
-
-/// What came instead of a whole command.
-enum Incoming {
-    Command(Vec<Segment>),
-    /// Refused before all of it was read; the tag is kept for the answer.
-    Refused(Reply),
 }
 
 impl Session {
@@ -96,108 +85,17 @@ impl Session {
 
     /// One command, from its first octet to the tagged line.
     async fn turn(&mut self) -> Result<Next, ConnError> {
-        let line = self.conn.read_line(MAX_LINE).await?;
-        let Some((tag, word)) = command::head(&line).map(|(tag, word)| (tag.to_owned(), word)) else {
-            // The tag, if there is one, cannot be trusted; an empty line has none.
-            self.conn.write("* BAD Command Error. 12\r\n").await?;
-            return Ok(Next::Continue);
-        };
-        self.conn.count_command();
-        if word != "AUTHENTICATE" && line.len() > MAX_COMMAND {
-            return self.answer(&tag, Bad::Command.into(), true).await;
-        }
-        let segments = match self.read_literals(line, &word).await? {
-            Incoming::Command(segments) => segments,
-            Incoming::Refused(reply) => return self.answer(&tag, reply, true).await,
-        };
-        match Command::parse(&segments) {
-            Ok(command) => self.execute(&tag, command).await,
-            Err(bad) => self.answer(&tag, bad.into(), true).await,
-        }
-    }
-
-    /// Reads the literals that a line announces, and the lines between them.
-    async fn read_literals(&mut self, first: Bytes, word: &str) -> Result<Incoming, ConnError> {
-        let mut segments = Vec::new();
-        let (mut lines, mut literals) = (first.len(), 0);
-        let mut line = first.to_vec();
-        loop {
-            let Some((at, size, waits)) = literal_marker(&line) else {
-                segments.push(Segment { line, literal: None });
-                return Ok(Incoming::Command(segments));
-            };
-            let limit = match &self.state {
-                State::Connected(_) if word == "APPEND" && segments.len() <= 1 => MAX_MESSAGE,
-                _ => MAX_COMMAND.saturating_sub(literals),
-            };
-            if let Some(refusal) = self.refuse_literal(size, limit) {
-                if !waits {
-                    self.skip(size).await?;
-                    self.conn.read_line(MAX_LINE).await?;
-                }
-                return Ok(Incoming::Refused(refusal));
+        match self.read_command().await? {
+            Incoming::Command { tag, segments } => match Command::parse(&segments) {
+                Ok(command) => self.execute(&tag, command).await,
+                Err(bad) => self.answer(&tag, bad.into(), true).await,
+            },
+            Incoming::Refused { tag, reply } => self.answer(&tag, reply, true).await,
+            Incoming::Untagged => {
+                self.conn.write("* BAD Command Error. 12\r\n").await?;
+                Ok(Next::Continue)
             }
-            if waits {
-                self.conn
-                    .prompt("+ Ready for additional command text.\r\n")
-                    .await?;
-            }
-            let literal = self.read_literal(size).await?;
-            if limit != MAX_MESSAGE {
-                literals += literal.len();
-            }
-            line.truncate(at);
-            segments.push(Segment {
-                line,
-                literal: Some(literal),
-            });
-            let next = self.conn.read_line(MAX_LINE).await?;
-            lines += next.len();
-            if lines > MAX_COMMAND {
-                return Ok(Incoming::Refused(Bad::Command.into()));
-            }
-            line = next.to_vec();
         }
-    }
-
-    fn refuse_literal(&self, size: usize, limit: usize) -> Option<Reply> {
-        if size > limit {
-            let reply = if limit == MAX_MESSAGE {
-                Reply::no("Message size exceeds fixed maximum message size.")
-            } else {
-                Bad::Command.into()
-            };
-            return Some(reply);
-        }
-        match &self.state {
-            State::Connected(connected) if size > MAX_COMMAND => {
-                let room = self.shared.tenant().has_room(&connected.mailbox, size);
-                (!room).then(|| Reply::refused(crate::state::StoreError::Full, ""))
-            }
-            _ => None,
-        }
-    }
-
-    async fn read_literal(&mut self, size: usize) -> Result<Bytes, ConnError> {
-        // What the client announces is not reserved: it has to come first.
-        let mut octets = Vec::with_capacity(size.min(1 << 20));
-        while octets.len() < size {
-            let piece = self.conn.read_some(size - octets.len()).await?;
-            octets.extend_from_slice(&piece);
-        }
-        Ok(octets.into())
-    }
-
-    /// Passes over a literal that the client sends without waiting. One beyond all measure ends the session.
-    async fn skip(&mut self, size: usize) -> Result<(), ConnError> {
-        if size > MAX_MESSAGE {
-            return Err(ConnError::LineTooLong);
-        }
-        let mut left = size;
-        while left > 0 {
-            left -= self.conn.read_some(left).await?.len();
-        }
-        Ok(())
     }
 
     async fn execute(&mut self, tag: &str, command: Command) -> Result<Next, ConnError> {
@@ -216,9 +114,11 @@ impl Session {
                 self.answer(tag, Reply::ok("ID completed"), true).await
             }
             Command::Logout => {
-                self.output
-                    .line("* BYE Microsoft Exchange Server 2016 IMAP4 server signing off.");
-                self.answer(tag, Reply::completed("LOGOUT"), false).await?;
+                let bye = "* BYE Microsoft Exchange Server 2016 IMAP4 server signing off.\r\n";
+                self.conn.write(bye).await?;
+                self.conn
+                    .write(Reply::completed("LOGOUT").line(tag) + "\r\n")
+                    .await?;
                 Ok(Next::Close)
             }
             Command::StartTls => self.start_tls(tag).await,
@@ -485,48 +385,4 @@ async fn parse_parts(raw: &Bytes) -> Part {
         }
     }
     Part::parse(raw)
-}
-
-/// `{n}` or `{n+}` at the end of a line: where it starts, the size, and whether the client waits for a `+`.
-fn literal_marker(line: &[u8]) -> Option<(usize, usize, bool)> {
-    let inner = line.strip_suffix(b"}")?;
-    let at = inner.iter().rposition(|&octet| octet == b'{')?;
-    let digits = inner.get(at + 1..)?;
-    let (digits, waits) = match digits.strip_suffix(b"+") {
-        Some(digits) => (digits, false),
-        None => (digits, true),
-    };
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    // A number that no machine can hold is larger than any limit all the same.
-    let size = std::str::from_utf8(digits).ok()?.parse().unwrap_or(usize::MAX);
-    Some((at, size, waits))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn literal_markers() {
-        assert_eq!(literal_marker(b"A1 APPEND x {310}"), Some((12, 310, true)));
-        assert_eq!(literal_marker(b"{5+}"), Some((0, 5, false)));
-        assert_eq!(
-            literal_marker(b"{99999999999999999999999}"),
-            Some((0, usize::MAX, true))
-        );
-        for line in [
-            &b"A1 NOOP"[..],
-            b"{}",
-            b"{+}",
-            b"{-1}",
-            b"{1",
-            b"1}",
-            b"{1}x",
-            b"",
-        ] {
-            assert_eq!(literal_marker(line), None, "{line:?}");
-        }
-    }
 }
