@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::Cursor;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -81,6 +81,14 @@ impl RawMessage {
     /// What is to be told how far it is, for whoever takes the bytes from memory.
     pub(crate) fn into_progress(self) -> Option<Progress> {
         self.progress
+    }
+
+    /// The message's file, where it is in one.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match &self.source {
+            Source::File(path) => Some(path),
+            Source::Bytes(_) | Source::Reader { .. } => None,
+        }
     }
 
     pub(crate) async fn open(self) -> Result<OpenMessage> {

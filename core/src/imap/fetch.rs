@@ -1,0 +1,263 @@
+//! Fetching: summaries, and bodies that are streamed as they arrive.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::future::BoxFuture;
+use tokio::sync::mpsc;
+
+use super::command::Command;
+use super::engine::{ImapEngine, Incoming, WINDOW};
+use super::response::{Fetch, Response, Untagged};
+use super::section::Section;
+use super::status::{Condition, StatusLine};
+use super::summary::{ITEMS, Summary};
+use super::uid::{Uid, UidSet};
+use super::value::Value;
+use crate::error::{Error, ErrorKind, Layer, Result};
+
+const NAME: &str = "UID FETCH";
+/// Pieces of a body that wait for the caller; then the server has to.
+pub(super) const CHUNKS: usize = 4;
+/// Largest piece.
+const CHUNK: usize = 64 * 1024;
+/// A body whose UID the server tells only behind it is held back up to this size.
+const HELD_BACK: u64 = 1024 * 1024;
+
+/// What comes next of the messages asked for: for each one `Begin`, any number of `Chunk`, `End`. They come in the
+/// server's order, which is that of the UIDs as a rule. A message that is not there any more does not come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BodyEvent {
+    /// A message begins.
+    Begin {
+        /// Its UID.
+        uid: Uid,
+        /// How many bytes will come.
+        size: u64,
+    },
+    /// The next bytes of the message that began.
+    Chunk(Bytes),
+    /// The message is complete.
+    End {
+        /// Its UID.
+        uid: Uid,
+    },
+}
+
+/// Bodies that are arriving; see [`ImapSession::fetch_many`](super::ImapSession::fetch_many).
+///
+/// Pull it to its end, and the session goes on as usual. Dropped before, it spends the session: what was asked for
+/// would still arrive.
+#[must_use = "nothing is fetched until `next` is called"]
+pub struct Bodies<'a> {
+    pub(super) job: Option<BoxFuture<'a, Result<()>>>,
+    pub(super) events: mpsc::Receiver<BodyEvent>,
+    pub(super) verdict: Result<()>,
+}
+
+impl Bodies<'_> {
+    /// The next event; `None` when every message has come. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// The server's refusal, after which the session goes on, or those of the connection.
+    pub async fn next(&mut self) -> Result<Option<BodyEvent>> {
+        loop {
+            let Some(job) = &mut self.job else {
+                // What had come before an error is told before it.
+                return match self.events.recv().await {
+                    Some(event) => Ok(Some(event)),
+                    None => std::mem::replace(&mut self.verdict, Ok(())).map(|()| None),
+                };
+            };
+            // The job must be polled: it is what asks the session to begin.
+            tokio::select! {
+                biased;
+                verdict = job => {
+                    self.job = None;
+                    self.verdict = verdict;
+                }
+                Some(event) = self.events.recv() => return Ok(Some(event)),
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Bodies<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bodies")
+            .field("done", &self.job.is_none())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Exchange ends a FETCH with NO when some messages are gone, after it has sent the others; so does Dovecot
+/// (RFC 5530 EXPUNGEISSUED). What has come is good.
+pub(super) fn is_about_gone_messages(status: &StatusLine) -> bool {
+    status.condition == Condition::No
+        && (status.is_named("EXPUNGEISSUED") || status.text.to_ascii_lowercase().contains("no longer exist"))
+}
+
+/// The body that is arriving.
+enum Arriving {
+    /// Goes to the caller as it comes.
+    Streamed(Uid),
+    /// Waits for its UID.
+    Held(BytesMut),
+    /// Was not asked for.
+    Ignored,
+}
+
+impl ImapEngine {
+    pub(super) async fn summaries(&mut self, set: &UidSet) -> Result<Vec<Summary>> {
+        self.require_selected(NAME)?;
+        let mut summaries: BTreeMap<Uid, Summary> = BTreeMap::new();
+        let mut collect = |data: Untagged| {
+            let Untagged::Fetch(fetch) = data else { return };
+            // Flags alone are news of some message, not the answer. And only what was asked for is kept, so that a
+            // server can't fill the memory.
+            let answers = fetch.size.is_some() || fetch.envelope.is_some() || fetch.internal_date.is_some();
+            if let Some(uid) = fetch.uid.filter(|uid| set.contains(*uid)) {
+                match summaries.remove(&uid) {
+                    None if !answers => {}
+                    before => {
+                        summaries.insert(uid, Summary::merge(before, uid, &fetch));
+                    }
+                }
+            }
+        };
+        let commands = Command::for_set(NAME, set, ITEMS);
+        self.run_all(
+            &commands,
+            ErrorKind::Rejected,
+            is_about_gone_messages,
+            &mut collect,
+        )
+        .await?;
+        Ok(summaries.into_values().collect())
+    }
+
+    pub(super) async fn bodies(
+        &mut self,
+        set: &UidSet,
+        section: &Section,
+        sender: &mpsc::Sender<BodyEvent>,
+    ) -> Result<()> {
+        self.require_selected(NAME)?;
+        let commands = Command::for_set(NAME, set, &format!("(UID {section})"));
+        let only = if set.len() == 1 { set.iter().next() } else { None };
+        let mut transfer = Transfer {
+            set,
+            only,
+            sender,
+            arriving: None,
+        };
+        let (mut waiting, mut tags, mut refused) = (commands.iter(), VecDeque::new(), None);
+        loop {
+            while tags.len() < WINDOW && refused.is_none() {
+                let Some(command) = waiting.next() else { break };
+                tags.push_back(self.issue(command).await?);
+            }
+            let Some(tag) = tags.front() else { break };
+            if let Some(status) = self.ended(*tag) {
+                tags.pop_front();
+                if status.condition != Condition::Ok && !is_about_gone_messages(&status) {
+                    refused.get_or_insert_with(|| self.refused(NAME, ErrorKind::Rejected, &status));
+                }
+                continue;
+            }
+            match self.incoming(NAME, true, self.wire.timeouts().step).await? {
+                Incoming::Body { uid, size } => transfer.body(self, uid, size).await?,
+                Incoming::Response(Response::Untagged(Untagged::Fetch(fetch))) => transfer.end(fetch).await?,
+                Incoming::Response(_) => {}
+            }
+        }
+        refused.map_or(Ok(()), Err)
+    }
+}
+
+struct Transfer<'a> {
+    set: &'a UidSet,
+    /// The UID, where only one was asked for.
+    only: Option<Uid>,
+    sender: &'a mpsc::Sender<BodyEvent>,
+    arriving: Option<Arriving>,
+}
+
+impl Transfer<'_> {
+    async fn send(&self, event: BodyEvent) -> Result<()> {
+        // The caller has gone; the actor is about to notice.
+        self.sender
+            .send(event)
+            .await
+            .map_err(|_| Error::new(ErrorKind::Cancelled, NAME, "the caller has gone"))
+    }
+
+    /// Takes a body off the wire.
+    async fn body(&mut self, engine: &mut ImapEngine, uid: Option<Uid>, size: u64) -> Result<()> {
+        let mut arriving = match uid.or(self.only) {
+            Some(uid) if self.set.contains(uid) && self.arriving.is_none() => Arriving::Streamed(uid),
+            Some(_) => Arriving::Ignored,
+            None if size <= HELD_BACK => Arriving::Held(BytesMut::new()),
+            None => {
+                let error = engine.out_of_step(
+                    NAME,
+                    format!("the server sends {size} bytes before it says of which message"),
+                );
+                return Err(error.with_hint("fetch large messages one by one"));
+            }
+        };
+        if let Arriving::Streamed(uid) = arriving {
+            self.send(BodyEvent::Begin { uid, size }).await?;
+        }
+        let mut left = size;
+        while left > 0 {
+            let max = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
+            let chunk = engine
+                .wire
+                .chunk(max)
+                .await
+                .map_err(|error| error.with_operation(NAME))?;
+            left -= chunk.len() as u64;
+            match &mut arriving {
+                Arriving::Streamed(_) => self.send(BodyEvent::Chunk(chunk)).await?,
+                Arriving::Held(held) => held.extend_from_slice(&chunk),
+                Arriving::Ignored => {}
+            }
+        }
+        self.arriving = Some(arriving);
+        Ok(())
+    }
+
+    /// A FETCH response has ended: with it the body in it.
+    async fn end(&mut self, fetch: Fetch) -> Result<()> {
+        let uid = fetch.uid.or(self.only).filter(|uid| self.set.contains(*uid));
+        let (uid, body) = match (self.arriving.take(), uid, fetch.body) {
+            (Some(Arriving::Streamed(uid)), ..) => return self.send(BodyEvent::End { uid }).await,
+            (Some(Arriving::Held(held)), Some(uid), _) => (uid, held.freeze()),
+            // Short bodies may come in quotes. NIL is a part that is not there.
+            (None, Some(uid), Some(Value::Text(body) | Value::Atom(body))) => (uid, body),
+            _ => return Ok(()),
+        };
+        self.send(BodyEvent::Begin {
+            uid,
+            size: body.len() as u64,
+        })
+        .await?;
+        if !body.is_empty() {
+            self.send(BodyEvent::Chunk(body)).await?;
+        }
+        self.send(BodyEvent::End { uid }).await
+    }
+}
+
+/// The error that a message or part is not there.
+pub(super) fn not_found(uid: Uid) -> Error {
+    Error::new(
+        ErrorKind::NotFound,
+        NAME,
+        format!("there is no message with UID {uid}, or no such part in it"),
+    )
+    .with_layer(Layer::Imap)
+    .with_hint("it may have been moved or deleted: search again")
+}
