@@ -108,31 +108,39 @@ fn http_date(value: &str) -> Option<SystemTime> {
     Some(date.timestamp().into())
 }
 
+/// Whether it is rustls' error, however deep: an I/O error is asked for what is in it, since its `source` skips that.
+fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.is::<rustls::Error>()
+        || error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref)
+            .is_some_and(|inner| is_tls(inner))
+}
+
 /// reqwest's own text names the URL, never the body; its chain of causes tells TLS from TCP.
 fn network_error(operation: &'static str, host: &str, error: reqwest::Error) -> Error {
-    let mut chain = String::new();
+    let mut last = String::new();
     let mut source: Option<&dyn std::error::Error> = Some(&error);
-    let mut tls = false;
+    let (mut tls, mut dns) = (false, false);
     while let Some(cause) = source {
-        tls |= cause.is::<rustls::Error>();
-        if let Some(io) = cause.downcast_ref::<std::io::Error>() {
-            tls |= io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
-        }
-        chain = cause.to_string();
+        last = cause.to_string();
+        tls |= is_tls(cause);
+        // The text of hyper-util's private error type, and the one of the standard library.
+        dns |= last == "dns error" || last.contains("failed to lookup address");
         source = cause.source();
     }
     let (kind, layer) = if error.is_timeout() {
         (ErrorKind::TimedOut, Layer::Network)
     } else if tls {
         (ErrorKind::Tls, Layer::Tls)
-    } else if chain.contains("lookup") || chain.contains("name or service") || chain.contains("Name or") {
+    } else if dns {
         (ErrorKind::Dns, Layer::Network)
     } else if error.is_connect() {
         (ErrorKind::Connect, Layer::Network)
     } else {
         (ErrorKind::ConnectionLost, Layer::Network)
     };
-    Error::new(kind, operation, format!("{host}: {chain}"))
+    Error::new(kind, operation, format!("{host}: {last}"))
         .with_layer(layer)
         .with_source(error)
 }

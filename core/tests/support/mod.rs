@@ -24,6 +24,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 pub struct Scripted {
     /// Where it listens.
     pub endpoint: Endpoint,
+    /// Its certificate, as PEM.
+    pub ca_pem: String,
     /// Trusts its certificate; waits at most 2 seconds for anything.
     pub connector: Connector,
     /// What its clients said.
@@ -90,6 +92,7 @@ where
     };
     Scripted {
         endpoint,
+        ca_pem: key.cert.pem(),
         connector,
         transcript,
         connections,
