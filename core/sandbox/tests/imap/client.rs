@@ -6,8 +6,6 @@
     reason = "shared by tests that each use a part of it"
 )]
 
-use std::io::Write as _;
-use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -124,32 +122,4 @@ impl Client {
 pub(crate) async fn xoauth2(sandbox: &Sandbox, user: &str, overrides: &TokenOverrides) -> String {
     let token = sandbox.mint_token(overrides).await.unwrap();
     STANDARD.encode(format!("user={user}\u{1}auth=Bearer {token}\u{1}\u{1}"))
-}
-
-/// Runs a client written by others and gives what it printed. One that is missing, or fails, fails the test.
-pub(crate) async fn run(command: Command, input: &str) -> Vec<u8> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let output = outcome(command, input).await;
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program}: {}\n{text}", output.status);
-    output.stdout
-}
-
-/// Runs a client written by others, however it ends. One that is missing fails the test.
-pub(crate) async fn outcome(mut command: Command, input: &str) -> Output {
-    let input = input.to_owned();
-    let program = command.get_program().to_string_lossy().into_owned();
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = command
-        .spawn()
-        .unwrap_or_else(|error| panic!("cannot run {program}: {error}"));
-    // On a thread of its own: the servers that it talks to run on this one.
-    let ended = tokio::task::spawn_blocking(move || {
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        child.wait_with_output().unwrap()
-    });
-    ended.await.unwrap()
 }

@@ -1,14 +1,11 @@
-//! What the IMAP server says is read by imap-proto, a strict parser that nobody here wrote. (It knows neither NAMESPACE nor BODY without a section.)
-
-#![allow(clippy::unwrap_used, reason = "a test that fails should panic")]
+//! What the IMAP server says is read by imap-proto, a strict parser that nobody here wrote. (It knows neither
+//! NAMESPACE nor BODY without a section.)
 
 use exomail_sandbox::{Sandbox, TokenOverrides};
 use imap_proto::{AttributeValue, BodyStructure, Response};
 
-mod support;
-use support::{Client, xoauth2};
-
-const JOE: &str = "joe@contoso.example";
+use super::JOE;
+use super::client::{Client, xoauth2};
 
 /// Messages that make answers hard to write.
 const MESSAGES: [&str; 7] = [

@@ -7,8 +7,9 @@ use std::time::Duration;
 use exomail_sandbox::state::Flags;
 use exomail_sandbox::{Sandbox, TokenOverrides};
 
-mod support;
-use support::{Client, xoauth2};
+mod client;
+mod grammar;
+use client::{Client, xoauth2};
 
 const JOE: &str = "joe@contoso.example";
 
