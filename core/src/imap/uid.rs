@@ -75,7 +75,7 @@ impl UidSet {
     }
 
     /// The UIDs from `first` on: `first:*`. With [`Selected::uid_next`](super::Selected) of last time: what is new.
-    pub fn from(first: Uid) -> Self {
+    pub fn starting_at(first: Uid) -> Self {
         Self(vec![(first.get(), u32::MAX)])
     }
 
