@@ -11,6 +11,8 @@ use crate::error::{Error, ErrorKind, Layer, Retry, ServerReply, Step};
 pub(super) struct Row {
     /// The cause's name, for tests and vectors.
     pub(super) id: &'static str,
+    /// Fits only where a SASL failure challenge came before the refusal.
+    pub(super) challenged: bool,
     /// Reply codes (SMTP).
     pub(super) codes: &'static [u16],
     /// Enhanced status codes (SMTP).
@@ -31,6 +33,7 @@ impl Row {
     /// What a row is unless it says otherwise.
     pub(super) const ANY: Row = Row {
         id: "",
+        challenged: false,
         codes: &[],
         enhanced: &[],
         texts: &[],
@@ -42,7 +45,8 @@ impl Row {
     };
 
     fn fits(&self, reply: &ServerReply, text: &str) -> bool {
-        (self.codes.is_empty() || reply.code.is_some_and(|code| self.codes.contains(&code)))
+        (!self.challenged || reply.challenge.is_some())
+            && (self.codes.is_empty() || reply.code.is_some_and(|code| self.codes.contains(&code)))
             && (self.enhanced.is_empty()
                 || reply
                     .enhanced
@@ -120,6 +124,7 @@ mod tests {
         code: Option<u16>,
         enhanced: Option<String>,
         text: String,
+        challenge: Option<String>,
         row: Option<String>,
         kind: String,
         retry: String,
@@ -138,7 +143,7 @@ mod tests {
             text: vector.text.clone(),
             code: vector.code,
             enhanced: vector.enhanced.clone(),
-            challenge: None,
+            challenge: vector.challenge.clone(),
         }
     }
 
@@ -195,6 +200,7 @@ mod tests {
     fn rows_are_well_formed_and_codes_come_first() {
         for layer in MAIL {
             let rank = |row: &Row| match (row.enhanced.len() + row.codes.len(), row.texts.len()) {
+                _ if row.challenged => 0,
                 (1.., 1..) => 0,
                 (1.., 0) => 1,
                 (0, _) => 2,
@@ -209,7 +215,7 @@ mod tests {
             for row in rows(layer) {
                 assert!(row.id.starts_with(layer.name()), "{}", row.id);
                 assert!(ids.insert(row.id), "{} twice", row.id);
-                assert!(row.codes.len() + row.enhanced.len() + row.texts.len() > 0);
+                assert!(row.challenged || row.codes.len() + row.enhanced.len() + row.texts.len() > 0);
                 assert!(!row.detail.is_empty() && !row.hint.is_empty(), "{}", row.id);
                 assert!(row.texts.iter().all(|text| *text == text.to_ascii_lowercase()));
             }

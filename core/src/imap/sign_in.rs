@@ -5,7 +5,7 @@ use super::engine::ImapEngine;
 use super::response::{Response, Tag, Untagged};
 use super::select::{Access, Selected};
 use super::status::{Condition, StatusLine};
-use crate::error::{Error, ErrorKind, Layer, Result, Retry};
+use crate::error::{Error, ErrorKind, Layer, Result, ServerReply};
 use crate::net::{Connector, Endpoint, Security};
 use crate::sasl::{Challenge, InitialResponse, Login, Mechanism};
 use crate::token::Token;
@@ -137,7 +137,7 @@ async fn sign_in(
         verdict = authenticate(engine, mechanism, &response, false, open.as_ref()).await?;
     }
     if verdict.status.condition != Condition::Ok || verdict.status.diagnosis().is_some() {
-        return Err(refused(engine, &verdict, mechanism));
+        return Err(refused(engine, &verdict));
     }
     for (tag, name) in verdict.behind {
         let status = engine.status(tag, name, &mut |_| {}).await?;
@@ -235,29 +235,15 @@ async fn await_status_or_challenge(
     }
 }
 
-fn refused(engine: &ImapEngine, verdict: &Verdict, mechanism: Mechanism) -> Error {
-    let error = engine.refused(NAME, ErrorKind::AuthRejected, &verdict.status);
+fn refused(engine: &ImapEngine, verdict: &Verdict) -> Error {
     let Some(challenge) = &verdict.challenge else {
-        return error;
+        return engine.refused(NAME, ErrorKind::AuthRejected, &verdict.status);
     };
-    let mut reply = error.server().cloned().unwrap_or_default();
+    // What the server thinks of the token it has said in the challenge; the verdict's words may be about the line that
+    // stood where the answer was due, such as "invalid base64".
+    let mut reply = ServerReply::text(engine.wire.tap().scrub(&verdict.status.text));
     reply.challenge = Some(engine.wire.tap().scrub(&challenge.to_string()));
-    if verdict.status.condition == Condition::Bad {
-        // `BAD invalid base64` and the like are about the line that stood where the answer was due; what the server
-        // thinks of the token it has said in the challenge.
-        let detail = format!("the server refused the token ({})", mechanism.name());
-        return Error::new(ErrorKind::AuthRejected, NAME, detail)
-            .with_layer(Layer::Imap)
-            .with_retry(Retry::Never)
-            .with_hint(
-                error
-                    .hint()
-                    .unwrap_or("check the token: audience, tenant, expiry")
-                    .to_owned(),
-            )
-            .with_server(reply);
-    }
-    error.with_server(reply)
+    crate::doctor::refusal(Layer::Imap, NAME, ErrorKind::AuthRejected, reply)
 }
 
 /// Takes in the end of SELECT or EXAMINE: after a refusal no folder is open (RFC 3501 §6.3.1).
