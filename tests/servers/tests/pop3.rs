@@ -19,7 +19,7 @@ async fn mail_is_read_byte_for_byte_over_both_ways_to_tls() {
     );
     stand.send(&[&stand.ann], mail.clone()).await;
     stand.received(&stand.ann, 1).await;
-    let login = stand.login(&stand.ann).await;
+    let login = stand.login(&stand.ann);
     for security in SECURITIES {
         let endpoint = stand.endpoint(Layer::Pop3, security);
         let mut session = Pop3Session::connect(&stand.connector, &endpoint, &login)

@@ -11,7 +11,7 @@ use support::{SECURITIES, Stand, assert_delivered, envelope, message};
 #[tokio::test]
 async fn mail_arrives_byte_for_byte_over_both_ways_to_tls() {
     let stand = Stand::start().await;
-    let login = stand.login(&stand.joe).await;
+    let login = stand.login(&stand.joe);
     let mut sent = Vec::new();
     for (number, security) in SECURITIES.into_iter().enumerate() {
         let endpoint = stand.endpoint(Layer::Smtp, security);

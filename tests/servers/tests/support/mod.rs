@@ -10,11 +10,12 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use exomail::imap::{Access, ImapSession};
 use exomail::message::RawMessage;
 use exomail::pop3::Pop3Session;
 use exomail::sasl::Login;
 use exomail::smtp::{Envelope, SendOptions, SendReport, SmtpSession};
-use exomail::{Connector, Endpoint, Layer, Result, Security, StaticToken, Tls, Token, Transcript};
+use exomail::{App, Cloud, Connector, Endpoint, Layer, Result, Security, StaticToken, Token, Transcript};
 use exomail_sandbox::{Sandbox, TokenOverrides};
 use exomail_test_servers::{Builder, HOST, Servers, Trust};
 use rsa::pkcs8::{EncodePublicKey, LineEnding};
@@ -26,7 +27,7 @@ pub const AUDIENCE: &str = "https://outlook.office365.com";
 /// Both ways to TLS.
 pub const SECURITIES: [Security; 2] = [Security::ImplicitTls, Security::StartTls];
 /// The protocols with mail servers here.
-pub const PROTOCOLS: [Layer; 2] = [Layer::Smtp, Layer::Pop3];
+pub const PROTOCOLS: [Layer; 3] = [Layer::Smtp, Layer::Imap, Layer::Pop3];
 
 /// How long a mail may take from Postfix to Dovecot.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -34,6 +35,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Stand {
     pub servers: Servers,
     pub sandbox: Sandbox,
+    /// Gets its tokens from the sandbox, and trusts both.
+    pub app: App,
     pub connector: Connector,
     pub transcript: Transcript,
     pub joe: String,
@@ -57,12 +60,18 @@ impl Stand {
         let builder = Servers::builder(trust).mailbox(&joe).mailbox(&ann);
         let servers = change(builder).start().unwrap();
         let transcript = Transcript::new();
-        let tls = Tls::with_extra_ca_pem(servers.ca_pem().as_bytes()).unwrap();
-        let connector = Connector::new(tls).with_transcript(transcript.clone());
+        let app = App::builder(sandbox.tenant(), sandbox.client_id())
+            .client_secret(sandbox.client_secret())
+            .cloud(Cloud::custom(sandbox.authority()).unwrap())
+            .extra_ca_pem(format!("{}\n{}", sandbox.ca_pem(), servers.ca_pem()).as_bytes())
+            .transcript(transcript.clone())
+            .build()
+            .unwrap();
         Self {
             servers,
             sandbox,
-            connector,
+            connector: app.connector().clone(),
+            app,
             transcript,
             joe,
             ann,
@@ -90,20 +99,28 @@ impl Stand {
         Login::new(user, StaticToken(token)).unwrap()
     }
 
-    pub async fn login(&self, user: &str) -> Login {
-        self.login_with(user, &TokenOverrides::new()).await
+    /// Signs in with what the token endpoint gives.
+    pub fn login(&self, user: &str) -> Login {
+        self.app.login(user).unwrap()
     }
 
     pub async fn smtp(&self, user: &str) -> SmtpSession {
         let endpoint = self.endpoint(Layer::Smtp, Security::StartTls);
-        SmtpSession::connect(&self.connector, &endpoint, &self.login(user).await)
+        SmtpSession::connect(&self.connector, &endpoint, &self.login(user))
+            .await
+            .unwrap()
+    }
+
+    pub async fn imap(&self, user: &str) -> ImapSession {
+        let endpoint = self.endpoint(Layer::Imap, Security::ImplicitTls);
+        ImapSession::connect(&self.connector, &endpoint, &self.login(user))
             .await
             .unwrap()
     }
 
     pub async fn pop3(&self, user: &str) -> Pop3Session {
         let endpoint = self.endpoint(Layer::Pop3, Security::ImplicitTls);
-        Pop3Session::connect(&self.connector, &endpoint, &self.login(user).await)
+        Pop3Session::connect(&self.connector, &endpoint, &self.login(user))
             .await
             .unwrap()
     }
@@ -123,6 +140,12 @@ impl Stand {
                     .quit()
                     .await
             }
+            Layer::Imap => {
+                ImapSession::connect(&self.connector, endpoint, login)
+                    .await?
+                    .logout()
+                    .await
+            }
             Layer::Pop3 => {
                 Pop3Session::connect(&self.connector, endpoint, login)
                     .await?
@@ -133,28 +156,33 @@ impl Stand {
         }
     }
 
-    /// All messages of an inbox once there are `count`: Postfix answers before Dovecot has the mail.
+    /// Waits until an inbox holds `count` messages: Postfix answers before Dovecot has the mail.
+    pub async fn arrived(&self, user: &str, count: usize) {
+        let mut session = self.imap(user).await;
+        let mut exists = session.select("INBOX", Access::ReadOnly).await.unwrap().exists;
+        while (exists as usize) < count {
+            let outcome = session.idle(PATIENCE).await.unwrap();
+            assert!(
+                !outcome.timed_out(),
+                "{user} has {exists} messages instead of {count}"
+            );
+            exists = session.selected().unwrap().exists;
+        }
+        session.logout().await.unwrap();
+    }
+
+    /// All messages of an inbox, read by POP3, once there are `count`.
     pub async fn received(&self, user: &str, count: usize) -> Vec<Vec<u8>> {
-        tokio::time::timeout(PATIENCE, async {
-            loop {
-                let mut session = self.pop3(user).await;
-                let listing = session.list().await.unwrap();
-                let mut bodies = Vec::new();
-                if listing.len() >= count {
-                    for message in listing {
-                        let mut body = Vec::new();
-                        session.retr(message.number, &mut body).await.unwrap();
-                        bodies.push(body);
-                    }
-                }
-                session.quit().await.unwrap();
-                if bodies.len() >= count {
-                    return bodies;
-                }
-            }
-        })
-        .await
-        .unwrap_or_else(|_| panic!("{user} did not get {count} messages"))
+        self.arrived(user, count).await;
+        let mut session = self.pop3(user).await;
+        let mut bodies = Vec::new();
+        for message in session.list().await.unwrap() {
+            let mut body = Vec::new();
+            session.retr(message.number, &mut body).await.unwrap();
+            bodies.push(body);
+        }
+        session.quit().await.unwrap();
+        bodies
     }
 
     /// Sends bytes from Joe.
