@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind, Result, Step};
 use crate::net::{Connector, Timeouts, Tls, Transcript};
 use crate::sasl::Login;
 use crate::secret::Secret;
+use crate::settings::Settings;
 use crate::token::{
     Certificate, Credential, Key, Refresh, Slot, Source, Token, TokenEndpoint, TokenProvider, is_guid, slot,
 };
@@ -61,6 +62,14 @@ impl App {
             timeouts: Timeouts::default(),
             transcript: None,
         }
+    }
+
+    /// The app that the environment describes by `EXOMAIL_*` and `AZURE_*` variables; see [`Settings`].
+    ///
+    /// # Errors
+    /// As [`Settings::from_env`], [`Settings::app`] and [`AppBuilder::build`].
+    pub fn from_env() -> Result<Self> {
+        Settings::from_env()?.app()?.build()
     }
 
     /// A token for mail that is valid now, from the cache where that has one.

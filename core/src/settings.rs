@@ -1,16 +1,17 @@
 //! [`Settings`]: tenant, app, credential and servers as an environment or a configuration file names them.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::Cloud;
 use crate::error::{Error, ErrorKind, Layer, Result};
 use crate::net::Endpoint;
 use crate::secret::Secret;
+use crate::token::{Certificate, Credential};
+use crate::{App, AppBuilder, Cloud};
 
 /// What a program must know to sign in, gathered from one place or merged from several.
 ///
-/// Every field may be missing; an app can be made once tenant, client id and credential are there. The environment variables are
+/// Every field may be missing; [`app`](Settings::app) says which one is needed. The environment variables are
 /// `EXOMAIL_TENANT`, `EXOMAIL_CLIENT_ID`, `EXOMAIL_CLIENT_SECRET`, `EXOMAIL_CLIENT_SECRET_FILE`,
 /// `EXOMAIL_CERTIFICATE` (a path), `EXOMAIL_CERTIFICATE_PASSWORD`, `EXOMAIL_CERTIFICATE_PASSWORD_FILE`,
 /// `EXOMAIL_CLOUD`, `EXOMAIL_AUTHORITY`, `EXOMAIL_IMAP`, `EXOMAIL_POP3`, `EXOMAIL_SMTP` (URLs, see
@@ -62,6 +63,9 @@ pub enum CredentialSource {
     Certificate(PathBuf),
 }
 
+/// How a PEM text begins, after whatever remarks stand in front of it; a PFX file is binary.
+const PEM: &[u8] = b"-----BEGIN ";
+
 /// A file with a secret is a line, not a document.
 const MAX_SECRET_FILE: u64 = 64 * 1024;
 
@@ -89,7 +93,7 @@ impl SecretSource {
         {
             return Err(invalid("is too large for a secret"));
         }
-        let bytes = std::fs::read(path).map_err(|error| unreadable(path, error))?;
+        let bytes = read(path)?;
         let mut text = String::from_utf8(bytes).map_err(|_| invalid("is not text"))?;
         // Editors and `echo` end the line; anything else around the secret is refused where it is used.
         if text.ends_with('\n') {
@@ -224,6 +228,57 @@ impl Settings {
         }
     }
 
+    /// The app that these settings describe, ready for what they do not cover. Reads the files, no network.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidConfig`] naming what is missing or can't be right; [`ErrorKind::LocalIo`] when a file can't
+    /// be read.
+    pub fn app(&self) -> Result<AppBuilder> {
+        let missing = |what: &str, hint: &'static str| {
+            Error::new(
+                ErrorKind::InvalidConfig,
+                "configuration",
+                format!("no {what} is configured"),
+            )
+            .with_hint(hint)
+        };
+        let tenant = self.tenant.as_deref();
+        let tenant = tenant.ok_or_else(|| missing("tenant", "set EXOMAIL_TENANT or AZURE_TENANT_ID"))?;
+        let client_id = self.client_id.as_deref();
+        let client_id =
+            client_id.ok_or_else(|| missing("client id", "set EXOMAIL_CLIENT_ID or AZURE_CLIENT_ID"))?;
+        let credential = self.credential.as_ref().ok_or_else(|| {
+            missing(
+                "credential",
+                "set EXOMAIL_CLIENT_SECRET, EXOMAIL_CLIENT_SECRET_FILE or EXOMAIL_CERTIFICATE, or AZURE_CLIENT_SECRET or \
+                 AZURE_CLIENT_CERTIFICATE_PATH",
+            )
+        })?;
+        let credential = match credential {
+            CredentialSource::Secret(source) => Credential::Secret(source.read()?),
+            CredentialSource::Certificate(path) => Credential::Certificate(self.certificate(path)?),
+        };
+        let mut builder = App::builder(tenant, client_id)
+            .credential(credential)
+            .cloud(self.resolve_cloud()?);
+        if let Some(path) = &self.ca_file {
+            builder = builder.extra_ca_pem(&read(path)?);
+        }
+        Ok(builder)
+    }
+
+    fn certificate(&self, path: &Path) -> Result<Certificate> {
+        let bytes = read(path)?;
+        if bytes.windows(PEM.len()).any(|window| window == PEM) {
+            return Certificate::from_pem(&bytes);
+        }
+        let password = match &self.certificate_password {
+            Some(source) => source.read()?,
+            None => Secret::new(""),
+        };
+        Certificate::from_pfx(&bytes, &password)
+    }
+
     /// The cloud that these settings describe: Global when they name none.
     ///
     /// # Errors
@@ -293,7 +348,11 @@ fn invalid(name: &'static str, why: impl fmt::Display) -> Error {
     Error::new(ErrorKind::InvalidConfig, "configuration", format!("{name} {why}"))
 }
 
-fn unreadable(path: &std::path::Path, error: std::io::Error) -> Error {
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|error| unreadable(path, error))
+}
+
+fn unreadable(path: &Path, error: std::io::Error) -> Error {
     Error::new(
         ErrorKind::LocalIo,
         "read file",
@@ -355,6 +414,38 @@ mod tests {
         assert_eq!(from(&both).unwrap_err().kind(), ErrorKind::InvalidConfig);
         let error = from(&[("EXOMAIL_SMTP", "localhost:587")]).unwrap_err();
         assert_eq!(error.operation(), "EXOMAIL_SMTP");
+    }
+
+    #[test]
+    fn what_is_missing_is_named_and_files_are_read() {
+        let detail = |settings: &Settings| settings.app().unwrap_err().detail().to_owned();
+        let mut settings = Settings::default();
+        assert_eq!(detail(&settings), "no tenant is configured");
+        settings.tenant = Some("contoso.com".to_owned());
+        assert_eq!(detail(&settings), "no client id is configured");
+        settings.client_id = Some("11111111-2222-4333-8444-555555555555".to_owned());
+        assert_eq!(detail(&settings), "no credential is configured");
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, content: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, content).unwrap();
+            path
+        };
+        settings.credential = Some(CredentialSource::Secret(SecretSource::File(file(
+            "secret",
+            "s3cr3t~\n",
+        ))));
+        let app = settings.app().unwrap().build().unwrap();
+        assert_eq!(app.tenant(), "contoso.com");
+        // By its content, not its name: a certificate may be called anything.
+        let kind = |settings: &Settings| settings.app().map(drop).unwrap_err().kind();
+        let certificate = |path| Some(CredentialSource::Certificate(path));
+        settings.credential = certificate(file("c.pfx", "-----BEGIN CERTIFICATE-----\nAAAA\n"));
+        assert_eq!(kind(&settings), ErrorKind::InvalidConfig);
+        settings.credential = certificate(file("c.pem", "not a certificate"));
+        assert_eq!(kind(&settings), ErrorKind::InvalidConfig);
+        settings.credential = certificate(folder.path().join("nowhere"));
+        assert_eq!(kind(&settings), ErrorKind::LocalIo);
     }
 
     #[test]

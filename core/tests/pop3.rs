@@ -12,7 +12,8 @@ use base64::prelude::BASE64_STANDARD;
 use exomail::net::Direction;
 use exomail::pop3::{Pop3Session, RetrievedEvent};
 use exomail::sasl::Login;
-use exomail::{ErrorKind, Layer, Security, StaticToken, Token};
+use exomail::token::Refresh;
+use exomail::{ErrorKind, Layer, Security, StaticToken, Token, TokenProvider};
 use support::{Peer, Scripted, TOKEN, login, serve};
 
 const GREETING: &str = "+OK The Microsoft Exchange POP3 service is ready. [TQBSADEA]\r\n";
@@ -405,6 +406,72 @@ async fn a_refusal_leaves_the_session_usable() {
     let error = session.list().await.unwrap_err();
     assert!(error.detail().contains("bad line"), "{error}");
     assert_eq!(session.stat().await.unwrap().messages, 1);
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_asked_for_is_never_taken_for_another() {
+    let server = serve(Security::ImplicitTls, |mut peer: Peer| async move {
+        sign_in(&mut peer, EXCHANGE).await;
+        peer.expect("NOOP").await;
+        peer.send("+OK\r\n+OK 7 70\r\n").await;
+        peer.silence().await;
+    })
+    .await;
+    let mut session = connect(&server).await.unwrap();
+    session.noop().await.unwrap();
+    let error = session.stat().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Protocol);
+    assert!(error.detail().contains("7 70"), "{error}");
+    assert_eq!(session.stat().await.unwrap_err().kind(), ErrorKind::State);
+}
+
+/// A provider that is asked while the greeting is outstanding, and answers once CAPA was said.
+#[derive(Debug)]
+struct Rendezvous {
+    asked: Arc<tokio::sync::Notify>,
+    answer: Arc<tokio::sync::Notify>,
+}
+
+impl TokenProvider for Rendezvous {
+    fn token(&self, _: Refresh) -> futures_util::future::BoxFuture<'_, exomail::Result<Token>> {
+        Box::pin(async {
+            self.asked.notify_one();
+            self.answer.notified().await;
+            Ok(Token::new(TOKEN, SystemTime::now() + Duration::from_secs(60)))
+        })
+    }
+}
+
+#[tokio::test]
+async fn the_token_is_fetched_while_the_server_is_reached() {
+    let (asked, answer) = (
+        Arc::<tokio::sync::Notify>::default(),
+        Arc::<tokio::sync::Notify>::default(),
+    );
+    let provider = Rendezvous {
+        asked: asked.clone(),
+        answer: answer.clone(),
+    };
+    let server = serve(Security::ImplicitTls, move |mut peer: Peer| {
+        let (asked, answer) = (asked.clone(), answer.clone());
+        async move {
+            asked.notified().await;
+            peer.send(GREETING).await;
+            peer.expect("CAPA").await;
+            answer.notify_one();
+            peer.send(EXCHANGE).await;
+            peer.expect("AUTH XOAUTH2").await;
+            peer.send("+\r\n").await;
+            peer.line().await;
+            peer.send("+OK\r\n").await;
+            peer.silence().await;
+        }
+    })
+    .await;
+    let login = Login::new("joe@example.com", provider).unwrap();
+    Pop3Session::connect(&server.connector, &server.endpoint, &login)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

@@ -432,3 +432,97 @@ fn tls_error(host: &str, error: io::Error) -> Error {
         .with_hint(hint)
         .with_source(error)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Context;
+
+    use tokio::io::ReadBuf;
+
+    use super::*;
+
+    /// Says its text once something was written to it, and takes nothing.
+    struct Refusing {
+        text: &'static [u8],
+        broken: bool,
+    }
+
+    impl AsyncRead for Refusing {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            if !self.broken {
+                return Poll::Pending;
+            }
+            buffer.put_slice(std::mem::take(&mut self.text));
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncWrite for Refusing {
+        fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            self.broken = true;
+            Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    fn wire(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Wire {
+        Wire::new(stream, Tap::none(Layer::Smtp), &Timeouts::default())
+    }
+
+    #[tokio::test]
+    async fn a_broken_write_leaves_the_servers_last_words() {
+        let mut wire = wire(Refusing {
+            text: b"552 too large\r\n221 bye",
+            broken: false,
+        });
+        let error = wire.body(&[b'x'; 2 * WRITE_SIZE]).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionLost);
+        assert!(wire.is_broken());
+        assert_eq!(wire.line_if_here(100).unwrap().unwrap(), "552 too large");
+        assert_eq!(wire.line_if_here(100).unwrap(), None);
+        assert_eq!(
+            wire.line(100).await.unwrap_err().kind(),
+            ErrorKind::ConnectionLost
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_came_in_while_writing_is_not_waited_for_again() {
+        let (client, mut server) = tokio::io::duplex(1000);
+        let mut wire = wire(client);
+        server.write_all(b"early\r\n").await.unwrap();
+        wire.command("LATE").unwrap();
+        assert_eq!(wire.line(100).await.unwrap(), "early");
+        assert_eq!(wire.flights(), 0);
+        // The clock is paused: a wait would end in `TimedOut`.
+        let error = wire.line(100).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        assert_eq!(wire.flights(), 1);
+    }
+
+    #[tokio::test]
+    async fn neither_side_waits_for_the_other_to_read() {
+        let (client, mut server) = tokio::io::duplex(1000);
+        let mut wire = wire(client);
+        // Answers each byte by two, and reads nothing while its answers are not taken.
+        tokio::spawn(async move {
+            let mut byte = [0];
+            while let Ok(1) = server.read(&mut byte).await {
+                let _ = server.write_all(&[byte[0]; 2]).await;
+            }
+        });
+        wire.body(&[b'x'; 2 * WRITE_SIZE]).await.unwrap();
+        assert!(wire.buffered().len() > WRITE_SIZE);
+    }
+}

@@ -64,6 +64,7 @@ async fn sign_in(engine: &mut Pop3Engine, endpoint: &Endpoint, user: &str, token
     };
     let response = mechanism.initial_response(user, token.secret(), &endpoint.host, endpoint.port)?;
     // Always in two steps: Exchange closes the connection on a response behind the mechanism's name.
+    engine.in_step("AUTH")?;
     engine.wire.command(&format!("AUTH {}", mechanism.name()))?;
     match engine.status("AUTH").await? {
         Status::Continue(_) => engine.wire.secret_command("", response.secret())?,

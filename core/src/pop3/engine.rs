@@ -18,6 +18,8 @@ use crate::net::{Engine, Wire};
 const MAX_LINE: usize = 16 * 1024;
 /// Lines of a listing. Exchange keeps at most a million items in a folder.
 pub(super) const MAX_LISTING: usize = 1_000_000;
+/// Bytes of a listing: over a hundred for each of a million lines, where a unique id has at most 70 (RFC 1939 §7).
+const MAX_LISTING_BYTES: usize = 128 << 20;
 /// Lines of CAPA.
 pub(super) const MAX_CAPABILITIES: usize = 256;
 /// Exchange's ceiling is 150 MB; a server that goes on far behind it is not sending mail.
@@ -104,8 +106,22 @@ impl Pop3Engine {
         line: &str,
         fallback: ErrorKind,
     ) -> Result<String> {
+        self.in_step(operation)?;
         self.wire.command(line)?;
         self.answer(operation, fallback).await
+    }
+
+    /// Nothing may be waiting before a command: it would be taken for the answer.
+    pub(super) fn in_step(&mut self, operation: &'static str) -> Result<()> {
+        if self.wire.buffered().is_empty() {
+            return Ok(());
+        }
+        let text = self
+            .wire
+            .tap()
+            .scrub(&String::from_utf8_lossy(self.wire.buffered()));
+        let text: String = text.chars().take(200).collect();
+        Err(self.out_of_step(operation, format!("the server said {text:?} before it was asked")))
     }
 
     pub(super) fn refused(&self, operation: &'static str, fallback: ErrorKind, text: &str) -> Error {
@@ -129,7 +145,7 @@ impl Pop3Engine {
         parse: impl Fn(&str) -> Option<T>,
     ) -> Result<Vec<T>> {
         self.command(operation, operation, ErrorKind::Rejected).await?;
-        let (mut items, mut bad) = (Vec::new(), None);
+        let (mut items, mut bad, mut bytes) = (Vec::new(), None, 0);
         for _ in 0..=max {
             let line = self
                 .line()
@@ -145,6 +161,13 @@ impl Pop3Engine {
                     )
                     .with_layer(Layer::Pop3)),
                 };
+            }
+            bytes += line.len();
+            if bytes > MAX_LISTING_BYTES {
+                return Err(self.out_of_step(
+                    operation,
+                    format!("the listing has over {MAX_LISTING_BYTES} bytes"),
+                ));
             }
             let line = String::from_utf8_lossy(line.strip_prefix(b".").unwrap_or(&line));
             match parse(&line) {
@@ -188,6 +211,7 @@ impl Pop3Engine {
         numbers: &[u32],
         events: &mpsc::Sender<RetrievedEvent>,
     ) -> Result<()> {
+        self.in_step("RETR")?;
         let window = if self.capabilities.pipelining() { WINDOW } else { 1 };
         let (mut waiting, mut sent) = (numbers.iter(), 0);
         for (done, &number) in numbers.iter().enumerate() {

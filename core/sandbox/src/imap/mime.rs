@@ -193,7 +193,7 @@ impl Part {
                 None => part,
             };
             let index = usize::try_from(number).ok()?.checked_sub(1)?;
-            part = if holder.content_type.is_multipart() {
+            part = if holder.content_type.is_multipart() && !holder.children.is_empty() {
                 holder.children.get(index)?
             } else if (message.is_some() || part.content_type.is_message()) && index == 0 {
                 holder
@@ -314,6 +314,9 @@ mod tests {
         assert_eq!(body(raw, &root, &[1]), Some(&b"hello\r\n"[..]));
         assert!(root.find(&[1, 1]).is_none());
         assert!(root.find(&[2]).is_none());
+        // The same for a multipart that has no parts, which BODYSTRUCTURE shows as octets.
+        let raw = b"Content-Type: multipart/mixed; boundary=b\r\n\r\nnothing";
+        assert_eq!(body(raw, &Part::parse(raw), &[1]), Some(&b"nothing"[..]));
     }
 
     #[test]

@@ -87,6 +87,13 @@ impl Client {
         octets
     }
 
+    /// Everything up to the end of the connection.
+    pub(crate) async fn rest(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        self.stream.read_to_end(&mut rest).await.unwrap();
+        rest
+    }
+
     /// Whether the server has closed the connection, with nothing more to say.
     pub(crate) async fn is_closed(&mut self) -> bool {
         matches!(self.stream.fill_buf().await, Ok(rest) if rest.is_empty())

@@ -172,7 +172,7 @@ impl OutgoingMessageBuilder {
         if self.to.is_empty() && self.cc.is_empty() && self.bcc.is_empty() {
             self.to = std::mem::take(&mut self.answer_to)
                 .into_iter()
-                .map(clean)
+                .filter_map(clean)
                 .collect();
         }
         let checked = |operation: &'static str, list: &[Address]| -> Result<Vec<Address>> {
@@ -328,12 +328,14 @@ fn tame(text: &str) -> String {
     text.trim().replace(char::is_control, " ")
 }
 
-fn clean(address: Address) -> Address {
-    Address {
-        name: address
-            .name
-            .map(|name| tame(&name))
-            .filter(|name| !name.is_empty()),
+/// An address that others wrote; `None` where they wrote only a name.
+fn clean(address: Address) -> Option<Address> {
+    let name = address
+        .name
+        .map(|name| tame(&name))
+        .filter(|name| !name.is_empty());
+    (!address.email.is_empty()).then_some(Address {
+        name,
         email: address.email,
-    }
+    })
 }

@@ -13,8 +13,9 @@ const WIDTH: usize = 76;
 const FRAME: usize = 12;
 /// Bytes in one encoded word: 60 characters of base64.
 const WORD_BYTES: usize = 45;
-/// A word of plain text that is longer than this is encoded, because it can't be folded.
-const MAX_WORD: usize = 500;
+/// A word of plain text that is longer than this is encoded, because it can't be folded and lines end at 998. Long
+/// links (List-Unsubscribe) must stay as they are.
+const MAX_WORD: usize = 900;
 
 /// A free text.
 pub(super) fn unstructured(name: &str, value: &str) -> String {

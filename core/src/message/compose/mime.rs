@@ -38,7 +38,7 @@ impl Node {
         let (mut line_ends, mut normal) = (LineEnds::default(), Vec::with_capacity(text.len()));
         line_ends.push(text.as_bytes(), &mut normal);
         // Line ends are single bytes, so whole characters stay whole.
-        let text = String::from_utf8(normal).unwrap_or_else(|error| error.to_string());
+        let text = String::from_utf8_lossy(&normal).into_owned();
         let control = text
             .bytes()
             .any(|byte| byte.is_ascii_control() && !b"\r\n\t".contains(&byte));
