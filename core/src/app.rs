@@ -1,7 +1,8 @@
 //! [`App`]: who we are in a tenant.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
@@ -9,6 +10,7 @@ use url::Url;
 
 use crate::cloud::Cloud;
 use crate::error::{Error, ErrorKind, Result, Step};
+use crate::mailbox::{Mailbox, WeakMailbox};
 use crate::net::{Connector, Timeouts, Tls, Transcript};
 use crate::sasl::Login;
 use crate::secret::Secret;
@@ -48,6 +50,8 @@ struct Inner {
     connector: Connector,
     slot: Arc<Slot>,
     source: Source,
+    /// The mailboxes in use by lower-case address, so that all who open one share its connections and their limits.
+    mailboxes: Mutex<HashMap<String, WeakMailbox>>,
 }
 
 impl App {
@@ -99,6 +103,30 @@ impl App {
     /// [`ErrorKind::InvalidArgument`] when the user is empty or holds a control character.
     pub fn login(&self, user: impl Into<String>) -> Result<Login> {
         Login::new(user, self.clone())
+    }
+
+    /// The mailbox with this address: its primary SMTP address. Does nothing on the network yet.
+    ///
+    /// Whoever asks for the same address again shares its connections.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] when it is no mail address.
+    pub fn mailbox(&self, address: &str) -> Result<Mailbox> {
+        if !address.contains('@') {
+            let detail = format!("{address:?} is no mail address");
+            return Err(Error::new(ErrorKind::InvalidArgument, "mailbox", detail)
+                .with_hint("give the mailbox's primary SMTP address, such as joe@example.com"));
+        }
+        let login = self.login(address)?;
+        let mut mailboxes = self.0.mailboxes.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = address.to_lowercase();
+        if let Some(mailbox) = mailboxes.get(&key).and_then(WeakMailbox::upgrade) {
+            return Ok(mailbox);
+        }
+        mailboxes.retain(|_, mailbox| mailbox.upgrade().is_some());
+        let mailbox = Mailbox::new(self.clone(), login);
+        mailboxes.insert(key, mailbox.downgrade());
+        Ok(mailbox)
     }
 
     /// The tenant, in lower case: GUID or domain.
@@ -258,6 +286,7 @@ impl AppBuilder {
             connector,
             slot,
             source,
+            mailboxes: Mutex::default(),
         })))
     }
 }

@@ -11,6 +11,7 @@ mod cloud;
 mod deadline;
 mod doctor;
 mod error;
+mod mailbox;
 mod secret;
 mod settings;
 
@@ -26,6 +27,9 @@ pub use app::{App, AppBuilder};
 pub use cloud::Cloud;
 pub use deadline::{CancelToken, Deadline};
 pub use error::{Error, ErrorKind, Layer, OAuthReply, Result, Retry, ServerReply, Step};
+#[cfg(feature = "async-imap")]
+pub use mailbox::SignedIn;
+pub use mailbox::{Mailbox, MessageQuery, MessageRef, Messages};
 pub use net::{Connector, Endpoint, Security, Timeouts, Tls, Transcript, TranscriptLine};
 pub use secret::Secret;
 pub use settings::{CredentialSource, SecretSource, Settings};

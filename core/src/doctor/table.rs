@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Layer, Retry, ServerReply, Step};
 /// so rows with a code and a text stand above rows with a code, and those above rows with a text.
 #[derive(Debug)]
 pub(super) struct Row {
-    /// The cause's name, for tests and vectors.
+    /// The cause's name, in events and vectors.
     pub(super) id: &'static str,
     /// Fits only where a SASL failure challenge came before the refusal.
     pub(super) challenged: bool,
@@ -85,6 +85,7 @@ pub(crate) fn refusal(
     let detail = row.map_or("the server refused", |row| row.detail);
     let mut error = Error::new(kind, operation, detail).with_layer(layer);
     if let Some(row) = row {
+        tracing::debug!(target: "exomail::doctor", layer = layer.name(), cause = row.id);
         error = error.with_retry(row.retry).with_hint(row.hint);
         if let Some(step) = row.step {
             error = error.with_step(step);

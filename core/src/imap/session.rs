@@ -451,6 +451,15 @@ impl ImapSession {
         .await
     }
 
+    /// The signed-in connection itself, for another client; this session ends.
+    #[cfg(feature = "async-imap")]
+    pub(crate) async fn into_stream(mut self) -> Result<Box<dyn crate::net::Stream>> {
+        self.run("hand over", |engine| {
+            Box::pin(async move { engine.wire.hand_over("hand over") })
+        })
+        .await
+    }
+
     /// Ends the session politely.
     ///
     /// # Errors

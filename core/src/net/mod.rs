@@ -13,4 +13,6 @@ pub(crate) use http::{HttpAnswer, HttpClient};
 pub use tls::Tls;
 pub(crate) use transcript::Tap;
 pub use transcript::{Direction, Transcript, TranscriptLine};
+#[cfg(feature = "async-imap")]
+pub(crate) use wire::Stream;
 pub(crate) use wire::Wire;

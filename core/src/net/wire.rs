@@ -24,7 +24,8 @@ const READ_AHEAD: usize = 1024 * 1024;
 /// How long a connection that broke while writing is listened to for the server's last words.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+/// What a connection is made of: TCP, or TLS over it.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// A connection with its read buffer, write buffer, transcript and flight counter.
@@ -38,7 +39,6 @@ pub(crate) struct Wire {
     flights: u64,
     /// Something was written since the last wait for the server.
     written: bool,
-    secure: bool,
 }
 
 impl Wire {
@@ -55,7 +55,6 @@ impl Wire {
             timeouts: timeouts.clone(),
             flights: 0,
             written: false,
-            secure: false,
         }
     }
 
@@ -65,11 +64,6 @@ impl Wire {
 
     pub(crate) fn timeouts(&self) -> &Timeouts {
         &self.timeouts
-    }
-
-    /// Whether TLS is on.
-    pub(crate) fn is_secure(&self) -> bool {
-        self.secure
     }
 
     /// Turns from writing to waiting so far.
@@ -85,6 +79,21 @@ impl Wire {
     /// Closes the connection at once; what is read or written later fails.
     pub(crate) fn cut(&mut self) {
         self.stream = None;
+    }
+
+    /// Hands the connection over to somebody else. Only between commands: bytes that nobody asked for make it fail.
+    #[cfg(feature = "async-imap")]
+    pub(crate) fn hand_over(&mut self, operation: &'static str) -> Result<Box<dyn Stream>> {
+        let stream = self.stream.take().ok_or_else(|| self.closed(operation))?;
+        if !self.inbound.is_empty() {
+            return Err(Error::new(
+                ErrorKind::Protocol,
+                operation,
+                "the server sent what nobody asked for",
+            )
+            .with_layer(self.tap.layer()));
+        }
+        Ok(stream)
     }
 
     /// Upgrades to TLS after the server agreed to STARTTLS or STLS.
@@ -130,7 +139,6 @@ impl Wire {
             version.map_or_else(|| "TLS".to_owned(), |version| format!("{version:?}"))
         });
         self.stream = Some(Box::new(stream));
-        self.secure = true;
         Ok(())
     }
 

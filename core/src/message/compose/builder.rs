@@ -39,6 +39,8 @@ pub struct OutgoingMessageBuilder {
     references: Vec<String>,
     /// Where an answer goes unless the caller names recipients.
     answer_to: Vec<Address>,
+    /// The author unless the caller names one.
+    derived_from: Option<Address>,
     /// The subject unless the caller gives one.
     derived_subject: Option<String>,
 }
@@ -47,6 +49,12 @@ impl OutgoingMessageBuilder {
     /// Adds an author. Exchange takes the mailbox's own address, or one that it may send as.
     pub fn from(mut self, address: impl Into<Address>) -> Self {
         self.from.push(address.into());
+        self
+    }
+
+    /// The author unless the caller names one.
+    pub(crate) fn default_from(mut self, address: &str) -> Self {
+        self.derived_from = Some(Address::from(address));
         self
     }
 
@@ -174,6 +182,9 @@ impl OutgoingMessageBuilder {
                 .into_iter()
                 .filter_map(clean)
                 .collect();
+        }
+        if self.from.is_empty() {
+            self.from.extend(self.derived_from.take());
         }
         let checked = |operation: &'static str, list: &[Address]| -> Result<Vec<Address>> {
             list.iter()
