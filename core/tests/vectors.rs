@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use exomail::imap::ImapSession;
 use exomail::pop3::Pop3Session;
 use exomail::sasl::{Challenge, Login, Mechanism};
 use exomail::smtp::SmtpSession;
@@ -128,20 +129,24 @@ async fn play(exchange: &Exchange, token: &str, port: u16, peer: &mut Peer) -> R
         "XOAUTH2" => format!("user={user}\x01auth=Bearer {token}\x01\x01"),
         _ => format!("n,a={user},\x01host=localhost\x01port={port}\x01auth=Bearer {token}\x01\x01"),
     });
-    let mut tag = String::new();
+    let mut tags: Vec<(String, String)> = Vec::new();
     for line in &exchange.lines {
         let (side, text) = line.split_once(": ").unwrap();
-        let text = text.replace("$response", &response);
+        let mut text = text.replace("$response", &response);
+        for (name, tag) in &tags {
+            text = text.replace(name, tag);
+        }
         if side == "S" {
-            peer.send(text.replace("$tag", &tag) + "\r\n").await;
+            peer.send(text + "\r\n").await;
             continue;
         }
-        let mut said = peer.line().await;
-        if text.starts_with("$tag")
-            && let Some((first, rest)) = said.split_once(' ')
+        let said = peer.line().await;
+        if text.starts_with('$')
+            && let Some((name, rest)) = text.clone().split_once(' ')
+            && let Some((tag, _)) = said.split_once(' ')
         {
-            tag = first.to_owned();
-            said = format!("$tag {rest}");
+            tags.push((name.to_owned(), tag.to_owned()));
+            text = format!("{tag} {rest}");
         }
         let fits = match text.strip_suffix('*') {
             Some(prefix) => said.starts_with(prefix),
@@ -167,6 +172,7 @@ async fn connect(exchange: &Exchange, server: &Scripted, login: &Login) -> Resul
     let (connector, endpoint) = (&server.connector, &server.endpoint);
     match exchange.protocol.as_str() {
         "smtp" => SmtpSession::connect(connector, endpoint, login).await.map(drop),
+        "imap" => ImapSession::connect(connector, endpoint, login).await.map(drop),
         "pop3" => Pop3Session::connect(connector, endpoint, login).await.map(drop),
         other => panic!("unknown protocol {other}"),
     }
