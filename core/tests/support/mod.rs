@@ -1,5 +1,9 @@
 //! A scripted server for one test: the test says, line by line, what the server does, however badly it behaves.
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of this module")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test binary uses its own part of this module"
+)]
 #![allow(clippy::unwrap_used, reason = "a test that fails should panic")]
 
 pub mod compose;

@@ -9,7 +9,7 @@ use mail_parser::parsers::MessageStream;
 use mail_parser::{Address as Addresses, HeaderValue};
 use serde::Serialize;
 
-use super::parameter;
+use super::{parameter, transfer};
 use crate::message::{Address, AddressGroup};
 
 /// Longer values are read up to here. Lists of addresses and references are long at times.
@@ -79,14 +79,19 @@ impl Fields {
     }
 }
 
-/// mail-parser reads a value up to a line end that no blank follows.
+/// A value as mail-parser wants it: with a line end that no blank follows, and in UTF-8. Raw bytes beyond ASCII that are
+/// not UTF-8 are windows-1252 in nearly all mail that has them.
 fn ended(value: &[u8]) -> Cow<'_, [u8]> {
     let value = value.get(..MAX_VALUE).unwrap_or(value);
-    if value.ends_with(b"\n") {
-        Cow::Borrowed(value)
-    } else {
-        Cow::Owned([value, b"\n"].concat())
+    let ends = value.ends_with(b"\n");
+    if ends && value.is_ascii() {
+        return Cow::Borrowed(value);
     }
+    let mut text = transfer::text(None, value);
+    if !ends {
+        text.push('\n');
+    }
+    Cow::Owned(text.into_bytes())
 }
 
 /// An unstructured value, decoded.
@@ -196,6 +201,9 @@ mod tests {
         );
         assert_eq!(text(b" folded\r\n\tvalue\r\n"), "folded value");
         assert_eq!(text(b" =?unknown-x?q?abc=FF?="), "abc\u{fffd}");
+        assert_eq!(text("raw Grüße".as_bytes()), "raw Grüße");
+        assert_eq!(text(b"raw Gr\xfc\xdfe\r\n"), "raw Grüße");
+        assert_eq!(text(b" two  blanks "), "two  blanks");
         assert_eq!(text(b"\r\n"), "");
         assert_eq!(ids(b" <a@b>\r\n\t<c@d>"), ["a@b", "c@d"]);
         assert_eq!(
