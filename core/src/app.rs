@@ -276,7 +276,7 @@ impl AppBuilder {
                 let endpoint = fetcher.clone();
                 Box::pin(async move { endpoint.fetch().await })
             }),
-            limit: connector.timeouts().http.saturating_add(GRACE),
+            limit: endpoint.limit() + GRACE,
         };
         let slot = slot(key);
         Ok(App(Arc::new(Inner {

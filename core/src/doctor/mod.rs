@@ -13,3 +13,5 @@ mod wait;
 pub(crate) use entra::{DELEGATED, NO_ROLES, OTHER_ROLES, WRONG_AUDIENCE};
 pub(crate) use table::refusal;
 pub(crate) use token::token_refusal;
+#[cfg(test)]
+pub(crate) use token::{entra_cause, entra_causes};

@@ -91,6 +91,18 @@ pub(crate) fn token_refusal(
     error.with_oauth(reply)
 }
 
+/// The name of the cause that [`token_refusal`] finds.
+#[cfg(test)]
+pub(crate) fn entra_cause(reply: &OAuthReply) -> Option<&'static str> {
+    find(reply).map(|cause| cause.id)
+}
+
+/// The names of all causes of a refusal.
+#[cfg(test)]
+pub(crate) fn entra_causes() -> impl Iterator<Item = &'static str> {
+    ROWS.iter().map(|row| row.cause.id)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

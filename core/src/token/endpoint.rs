@@ -24,6 +24,8 @@ use crate::secret::Secret;
 const OPERATION: &str = "token";
 /// How often a passing refusal is asked again, inside one call.
 const MAX_RETRIES: u32 = 2;
+/// A longer time limit makes no difference, and keeps the arithmetic in range.
+const MAX_LIMIT: Duration = Duration::from_secs(3600);
 /// A longer pause is the caller's to make.
 const MAX_PAUSE: Duration = Duration::from_secs(10);
 /// The pause where the server throttles without saying how long; MSAL's value.
@@ -95,7 +97,7 @@ impl TokenEndpoint {
     /// Asks for a token. A passing refusal is asked again up to twice, as long as all of it fits into the time limit of
     /// one HTTP request.
     pub(crate) async fn fetch(&self) -> Result<Token> {
-        let ends = Instant::now() + self.connector.timeouts().http;
+        let ends = Instant::now() + self.limit();
         let mut tap = self.connector.tap(Layer::Token);
         let mut tries = 0;
         loop {
@@ -125,6 +127,11 @@ impl TokenEndpoint {
         }
     }
 
+    /// The longest that [`fetch`](Self::fetch) takes.
+    pub(crate) fn limit(&self) -> Duration {
+        self.connector.timeouts().http.min(MAX_LIMIT)
+    }
+
     async fn ask(&self, tap: &mut Tap) -> Result<Token> {
         let now = SystemTime::now();
         let client = EntraClient::new(ClientId::new(self.client_id.clone()))
@@ -145,7 +152,7 @@ impl TokenEndpoint {
                 hand_over(answer)
             })
         });
-        let (kind, outcome) = match &self.credential {
+        let outcome = match &self.credential {
             Credential::Secret(secret) => {
                 tap.remember(secret);
                 let client = client.set_client_secret(ClientSecret::new(secret.expose().to_owned()));
@@ -153,7 +160,7 @@ impl TokenEndpoint {
                 let request = client
                     .exchange_client_credentials()
                     .add_scope(Scope::new(self.scope.clone()));
-                ("client secret", submit(request, &http).await)
+                submit(request, &http).await
             }
             Credential::Certificate(certificate) => {
                 let assertion = assertion::sign(certificate, &self.client_id, self.url.as_str(), now)?;
@@ -164,13 +171,13 @@ impl TokenEndpoint {
                     .add_scope(Scope::new(self.scope.clone()))
                     .add_extra_param("client_assertion_type", ASSERTION_TYPE)
                     .add_extra_param("client_assertion", assertion.expose());
-                ("certificate", submit(request, &http).await)
+                submit(request, &http).await
             }
         };
         let seen = *seen.lock().unwrap_or_else(PoisonError::into_inner);
         let outcome = match outcome {
             Ok(answer) => accept(answer, now),
-            Err(error) => Err(refuse(error, &seen, tap, kind)),
+            Err(error) => Err(refuse(error, &seen, tap, &self.credential)),
         };
         match &outcome {
             Ok(token) => tap.note(|| {
@@ -287,16 +294,25 @@ fn accept(answer: EntraToken, asked: SystemTime) -> Result<Token> {
 }
 
 /// What oauth2's error means. Its sources and bodies are left behind: a body may hold a token.
-fn refuse(error: RequestTokenError<Error, EntraRefusal>, seen: &Seen, tap: &Tap, credential: &str) -> Error {
+fn refuse(
+    error: RequestTokenError<Error, EntraRefusal>,
+    seen: &Seen,
+    tap: &Tap,
+    credential: &Credential,
+) -> Error {
     match error {
         RequestTokenError::Request(error) => error,
         RequestTokenError::ServerResponse(refusal) => {
-            let reply = refusal.into_reply(seen.status, |text| tap.scrub(text));
+            let reply = refusal.into_reply(seen.status, |text| match credential {
+                // The tap only blanks long runs of base64 characters; a secret has others between.
+                Credential::Secret(secret) => tap.scrub(&text.replace(secret.expose(), "[redacted]")),
+                Credential::Certificate(_) => tap.scrub(text),
+            });
             let error = token_refusal(OPERATION, reply, seen.retry_after);
             match (seen.skew, error.step()) {
                 // The commonest cause of an assertion out of its time.
                 (Some((skew, ahead)), Some(Step::Client | Step::CreateCredential))
-                    if credential == "certificate" =>
+                    if matches!(credential, Credential::Certificate(_)) =>
                 {
                     let side = if ahead { "behind" } else { "ahead of" };
                     let hint = error.hint().unwrap_or_default().to_owned();
@@ -360,3 +376,5 @@ fn skew(date: SystemTime, now: SystemTime) -> Option<(Duration, bool)> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;

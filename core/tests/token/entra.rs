@@ -8,12 +8,12 @@ use exomail::{App, Cloud, Security, Timeouts, Transcript};
 
 use crate::support::{Peer, Scripted, serve};
 
-pub const TENANT: &str = "11111111-1111-4111-8111-111111111111";
-pub const CLIENT: &str = "22222222-2222-4222-8222-222222222222";
+pub(crate) const TENANT: &str = "11111111-1111-4111-8111-111111111111";
+pub(crate) const CLIENT: &str = "22222222-2222-4222-8222-222222222222";
 
 /// What the endpoint does with one request.
 #[derive(Clone)]
-pub enum Answer {
+pub(crate) enum Answer {
     /// Sends these bytes and hangs up.
     Raw(Vec<u8>),
     /// Keeps the connection open and says nothing.
@@ -23,7 +23,7 @@ pub enum Answer {
 }
 
 /// An answer with this status line, further headers (each with its line end) and body.
-pub fn http(status: &str, headers: &str, body: &str) -> Answer {
+pub(crate) fn http(status: &str, headers: &str, body: &str) -> Answer {
     let head = format!(
         "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n{headers}\r\n",
         body.len()
@@ -32,7 +32,7 @@ pub fn http(status: &str, headers: &str, body: &str) -> Answer {
 }
 
 /// A token in JSON.
-pub fn token(text: &str) -> Answer {
+pub(crate) fn token(text: &str) -> Answer {
     let body = format!(
         r#"{{"token_type":"Bearer","expires_in":3599,"ext_expires_in":3599,"access_token":"{text}"}}"#
     );
@@ -44,15 +44,15 @@ pub fn token(text: &str) -> Answer {
 }
 
 /// The scripted endpoint.
-pub struct Endpoint {
+pub(crate) struct Endpoint {
     scripted: Scripted,
     /// Head and body of each request.
-    pub requests: Arc<Mutex<Vec<(String, String)>>>,
-    pub transcript: Transcript,
+    pub(crate) requests: Arc<Mutex<Vec<(String, String)>>>,
+    pub(crate) transcript: Transcript,
 }
 
 /// An endpoint that gives these answers in order; one more request is answered by hanging up.
-pub async fn endpoint(answers: impl IntoIterator<Item = Answer>) -> Endpoint {
+pub(crate) async fn endpoint(answers: impl IntoIterator<Item = Answer>) -> Endpoint {
     let requests = Arc::new(Mutex::new(Vec::new()));
     let answers = Arc::new(Mutex::new(answers.into_iter().collect::<VecDeque<_>>()));
     let seen = requests.clone();
@@ -90,11 +90,11 @@ pub async fn endpoint(answers: impl IntoIterator<Item = Answer>) -> Endpoint {
 
 impl Endpoint {
     /// An app of this endpoint, whose requests may take `limit`.
-    pub fn app(&self, secret: &str, limit: Duration) -> App {
+    pub(crate) fn app(&self, secret: &str, limit: Duration) -> App {
         self.builder(limit).client_secret(secret).build().unwrap()
     }
 
-    pub fn builder(&self, limit: Duration) -> exomail::AppBuilder {
+    pub(crate) fn builder(&self, limit: Duration) -> exomail::AppBuilder {
         App::builder(TENANT, CLIENT)
             .cloud(Cloud::custom(&self.authority()).unwrap())
             .extra_ca_pem(self.scripted.ca_pem.as_bytes())
@@ -105,14 +105,14 @@ impl Endpoint {
             .transcript(self.transcript.clone())
     }
 
-    pub fn authority(&self) -> String {
+    pub(crate) fn authority(&self) -> String {
         format!("https://localhost:{}", self.scripted.endpoint.port)
     }
 
-    pub fn asked(&self) -> usize {
+    pub(crate) fn asked(&self) -> usize {
         self.requests.lock().unwrap().len()
     }
 }
 
 /// Long enough never to matter.
-pub const AMPLE: Duration = Duration::from_secs(60);
+pub(crate) const AMPLE: Duration = Duration::from_secs(60);

@@ -169,6 +169,12 @@ async fn silence_ends_at_the_time_limit() {
 }
 
 #[tokio::test]
+async fn the_longest_time_limit_is_no_limit() {
+    let entra = endpoint([token("t")]).await;
+    entra.app(SECRET, Duration::MAX).token().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_cut_connection_is_told_from_one_that_was_never_made() {
     let half = "HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n{\"access_token\":".to_owned();
     for answer in [

@@ -11,13 +11,13 @@ const CLIENT: &str = "22222222-2222-4222-8222-222222222222";
 const SECRET: &str = "8Q~a+b&c=d/é%";
 const TOKEN: &str = r#"{"token_type":"Bearer","expires_in":3599,"access_token":"eyJ0.eyJh.c2ln"}"#;
 
-struct Fake {
-    endpoint: TokenEndpoint,
+pub(super) struct Fake {
+    pub(super) endpoint: TokenEndpoint,
     bodies: Arc<Mutex<Vec<HttpRequest>>>,
     transcript: Transcript,
 }
 
-fn answer(status: u16, body: &str) -> HttpAnswer {
+pub(super) fn answer(status: u16, body: &str) -> HttpAnswer {
     HttpAnswer {
         status,
         body: body.as_bytes().to_vec(),
@@ -26,7 +26,7 @@ fn answer(status: u16, body: &str) -> HttpAnswer {
     }
 }
 
-fn after(seconds: u64, mut answer: HttpAnswer) -> HttpAnswer {
+pub(super) fn after(seconds: u64, mut answer: HttpAnswer) -> HttpAnswer {
     answer.retry_after = Some(Duration::from_secs(seconds));
     answer
 }
@@ -63,7 +63,7 @@ fn fake(credential: Credential, answers: impl IntoIterator<Item = HttpAnswer>) -
     }
 }
 
-fn secret(answers: impl IntoIterator<Item = HttpAnswer>) -> Fake {
+pub(super) fn secret(answers: impl IntoIterator<Item = HttpAnswer>) -> Fake {
     fake(Credential::Secret(SECRET.into()), answers)
 }
 
@@ -220,10 +220,10 @@ async fn no_pause_goes_past_the_time_limit() {
 #[tokio::test(start_paused = true)]
 async fn a_lasting_refusal_is_asked_once_and_its_echo_is_blanked() {
     let fake = fake(
-        Credential::Secret("averylongsecretvalue~1234".into()),
+        Credential::Secret("avery~long~secret~value~1234".into()),
         [answer(
             401,
-            r#"{"error":"invalid_client","error_description":"AADSTS7000215: Invalid 'averylongsecretvalue~1234'","error_codes":[7000215],"trace_id":"1ac2"}"#,
+            r#"{"error":"invalid_client","error_description":"AADSTS7000215: Invalid 'avery~long~secret~value~1234'","error_codes":[7000215],"trace_id":"1ac2"}"#,
         )],
     );
     let error = fake.endpoint.fetch().await.unwrap_err();
@@ -236,7 +236,7 @@ async fn a_lasting_refusal_is_asked_once_and_its_echo_is_blanked() {
         (reply.status, reply.codes.as_slice(), reply.trace_id.as_deref()),
         (401, [7_000_215].as_slice(), Some("1ac2"))
     );
-    assert!(!format!("{error:?}{}", error.to_json()).contains("averylongsecret"));
+    assert!(!format!("{error:?}{}", error.to_json()).contains("avery~"));
     assert_eq!(fake.tries(), 1);
 }
 
