@@ -60,9 +60,14 @@ impl Stand {
         let builder = Servers::builder(trust).mailbox(&joe).mailbox(&ann);
         let servers = change(builder).start().unwrap();
         let transcript = Transcript::new();
+        let cloud = Cloud::custom(sandbox.authority())
+            .unwrap()
+            .with_imap(Endpoint::implicit_tls(HOST, servers.imap_tls()))
+            .with_pop3(Endpoint::implicit_tls(HOST, servers.pop3_tls()))
+            .with_smtp(Endpoint::start_tls(HOST, servers.smtp()));
         let app = App::builder(sandbox.tenant(), sandbox.client_id())
             .client_secret(sandbox.client_secret())
-            .cloud(Cloud::custom(sandbox.authority()).unwrap())
+            .cloud(cloud)
             .extra_ca_pem(format!("{}\n{}", sandbox.ca_pem(), servers.ca_pem()).as_bytes())
             .transcript(transcript.clone())
             .build()
