@@ -25,6 +25,22 @@ pub enum Role {
     Flagged,
 }
 
+impl Role {
+    /// One lower-case word, as in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Inbox => "inbox",
+            Role::Sent => "sent",
+            Role::Drafts => "drafts",
+            Role::Trash => "trash",
+            Role::Junk => "junk",
+            Role::Archive => "archive",
+            Role::All => "all",
+            Role::Flagged => "flagged",
+        }
+    }
+}
+
 /// Exchange's default folder names in the languages that mailboxes are commonly set to, and what other servers use.
 /// Compared without regard to case.
 const NAMES: &[(Role, &[&str])] = &[

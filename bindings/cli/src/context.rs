@@ -1,0 +1,103 @@
+//! [`Context`]: what a running command has at hand: output, configuration, deadline, the switch that stops it.
+
+use std::path::PathBuf;
+
+use exomail::{App, CancelToken, Deadline, Error, ErrorKind, Settings};
+
+use crate::args::{ConnectionArgs, GlobalArgs};
+use crate::config;
+use crate::output::Output;
+
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) output: Output,
+    pub(crate) deadline: Deadline,
+    /// Thrown by SIGINT and SIGTERM once [`Context::heed_signals`] was called.
+    pub(crate) stop: CancelToken,
+    config: Option<PathBuf>,
+}
+
+/// A signed-in program, so to say: the app and whose mailbox it shall open.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) app: App,
+    mailbox: Option<String>,
+}
+
+impl Context {
+    pub(crate) fn new(args: &GlobalArgs, output: Output) -> Self {
+        let stop = CancelToken::new();
+        let deadline = args.timeout.map_or_else(Deadline::none, Deadline::after);
+        Self {
+            output,
+            deadline: deadline.with_cancel(&stop),
+            stop,
+            config: args.config.clone(),
+        }
+    }
+
+    /// Merges the configuration, asks for what a person can give, and makes the app. No network yet.
+    pub(crate) fn connection(&self, flags: &ConnectionArgs) -> exomail::Result<Connection> {
+        let mut settings = config::load(self.config.as_deref(), flags, &self.output)?;
+        config::ask_for_credential(&mut settings)?;
+        let app = self.app(&settings)?;
+        // Only now: a hidden prompt is left by the terminal's own Ctrl-C, which also switches the echo back on.
+        self.heed_signals();
+        Ok(Connection {
+            app,
+            mailbox: settings.mailbox,
+        })
+    }
+
+    fn app(&self, settings: &Settings) -> exomail::Result<App> {
+        let mut builder = settings.app()?;
+        if let Some(transcript) = self.output.transcript() {
+            builder = builder.transcript(transcript);
+        }
+        builder.build()
+    }
+
+    /// From now on SIGINT and SIGTERM stop the command in order instead of killing it.
+    pub(crate) fn heed_signals(&self) {
+        let stop = self.stop.clone();
+        tokio::spawn(async move {
+            interrupted().await;
+            stop.cancel();
+        });
+    }
+}
+
+impl Connection {
+    /// The mailbox that is configured.
+    pub(crate) fn mailbox(&self) -> exomail::Result<&str> {
+        self.mailbox.as_deref().ok_or_else(|| {
+            Error::new(ErrorKind::InvalidConfig, "configuration", "no mailbox is named")
+                .with_hint("give --mailbox ADDRESS, or set EXOMAIL_MAILBOX")
+        })
+    }
+
+    /// A login for the configured mailbox.
+    pub(crate) fn login(&self) -> exomail::Result<exomail::sasl::Login> {
+        self.app.login(self.mailbox()?)
+    }
+}
+
+#[cfg(unix)]
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    // Without a handler the signal's default, ending the process, remains.
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => if result.is_err() { std::future::pending().await },
+        _ = terminate.recv() => {}
+    }
+}
+
+#[cfg(not(unix))]
+async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending().await
+    }
+}
