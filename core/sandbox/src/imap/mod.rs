@@ -20,6 +20,8 @@ mod fetch;
 mod header;
 mod input;
 mod listing;
+#[cfg(test)]
+mod mangled;
 mod matcher;
 mod messages;
 mod mime;
