@@ -20,7 +20,6 @@ const MAX_OCTETS: usize = 512 * 1024 * 1024;
 pub struct SandboxBuilder {
     mailboxes: Vec<String>,
     empty: bool,
-    max_octets: usize,
     options: Options,
 }
 
@@ -29,7 +28,6 @@ impl SandboxBuilder {
         Self {
             mailboxes: Vec::new(),
             empty: false,
-            max_octets: MAX_OCTETS,
             options: Options {
                 rule: RuleOrder::default(),
                 greeting: GreetingStyle::Classic,
@@ -42,6 +40,7 @@ impl SandboxBuilder {
                 idle: Duration::from_secs(30 * 60),
                 login: Duration::from_secs(60),
                 max_connections: 1024,
+                max_octets: MAX_OCTETS,
             },
         }
     }
@@ -61,7 +60,7 @@ impl SandboxBuilder {
 
     /// How much mail is kept in memory, in octets over all mailboxes. Default: 512 MiB. Beyond it, mailboxes are full.
     pub fn max_octets(mut self, octets: usize) -> Self {
-        self.max_octets = octets;
+        self.options.max_octets = octets;
         self
     }
 
@@ -138,7 +137,7 @@ impl SandboxBuilder {
             .first()
             .and_then(|address| address.rsplit_once('@'))
             .map_or("", |(_, domain)| domain);
-        let mut tenant = Tenant::new(domain, self.max_octets);
+        let mut tenant = Tenant::new(domain, self.options.max_octets);
         for address in &mailboxes {
             tenant.add_mailbox(address)?;
         }

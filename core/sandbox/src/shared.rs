@@ -1,5 +1,6 @@
 //! What every server of one sandbox holds.
 
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub(crate) struct Options {
     pub(crate) idle: Duration,
     pub(crate) login: Duration,
     pub(crate) max_connections: usize,
+    /// Octets of mail in memory: stored, and once more as much on its way in.
+    pub(crate) max_octets: usize,
 }
 
 /// Which of the greetings seen at Exchange is used.
@@ -43,6 +46,8 @@ pub(crate) enum GreetingStyle {
 pub(crate) struct Shared {
     tenant: Mutex<Tenant>,
     pub(crate) counters: Counters,
+    /// Octets of messages on their way in, over all connections.
+    pub(crate) spooled: AtomicUsize,
     pub(crate) options: Options,
     pub(crate) pki: Pki,
 }
@@ -52,6 +57,7 @@ impl Shared {
         Self {
             tenant: Mutex::new(tenant),
             counters: Counters::default(),
+            spooled: AtomicUsize::new(0),
             options,
             pki,
         }

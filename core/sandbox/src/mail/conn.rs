@@ -230,6 +230,17 @@ impl Conn {
         Ok(self.input.split_to(count).freeze())
     }
 
+    /// Puts back what was read too much.
+    pub(crate) fn unread(&mut self, bytes: Bytes) {
+        if bytes.is_empty() {
+            return;
+        }
+        let rest = self.input.split();
+        self.input = BytesMut::from(bytes);
+        self.input.unsplit(rest);
+        self.searched = 0;
+    }
+
     /// Whether something of the client's is waiting to be read already.
     pub(crate) fn has_input(&self) -> bool {
         !self.input.is_empty()

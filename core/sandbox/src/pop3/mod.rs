@@ -1,4 +1,8 @@
-//! pop3
+//! POP3 as Exchange speaks it (facts §3.4).
+
+mod command;
+mod drop;
+mod session;
 
 use std::sync::Arc;
 
@@ -6,6 +10,6 @@ use crate::mail::conn::{Conn, ConnError};
 use crate::shared::Shared;
 
 /// Serves one connection until it ends.
-pub(crate) async fn serve(conn: Conn, _shared: Arc<Shared>) -> Result<(), ConnError> {
-    conn.close().await
+pub(crate) async fn serve(conn: Conn, shared: Arc<Shared>) -> Result<(), ConnError> {
+    session::Session::new(conn, shared).run().await
 }

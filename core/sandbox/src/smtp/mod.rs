@@ -1,4 +1,11 @@
-//! smtp
+//! SMTP submission as Exchange speaks it (facts §3.5).
+
+mod command;
+mod data;
+mod path;
+mod session;
+mod spool;
+mod submit;
 
 use std::sync::Arc;
 
@@ -6,6 +13,6 @@ use crate::mail::conn::{Conn, ConnError};
 use crate::shared::Shared;
 
 /// Serves one connection until it ends.
-pub(crate) async fn serve(conn: Conn, _shared: Arc<Shared>) -> Result<(), ConnError> {
-    conn.close().await
+pub(crate) async fn serve(conn: Conn, shared: Arc<Shared>) -> Result<(), ConnError> {
+    session::Session::new(conn, shared).run().await
 }

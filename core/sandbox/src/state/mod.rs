@@ -1,7 +1,8 @@
 //! The tenant: who is registered, who may what, and the mail itself.
 //!
 //! [`Tenant`]'s methods are named after what an administrator does in Entra or in Exchange. Nothing here does I/O;
-//! the servers read and change the state under one lock, and a change is seen by the next command.
+//! the servers read and change the state under one lock. Mail that comes in is seen by the next command, a change of
+//! permissions by the next sign-in.
 
 mod application;
 mod delivery;
