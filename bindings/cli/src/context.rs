@@ -60,8 +60,10 @@ impl Context {
     /// From now on SIGINT and SIGTERM stop the command in order instead of killing it.
     pub(crate) fn heed_signals(&self) {
         let stop = self.stop.clone();
+        // Made here, not in the task: the signals are heeded from this line on, not from whenever the task first runs.
+        let interrupted = interrupted();
         tokio::spawn(async move {
-            interrupted().await;
+            interrupted.await;
             stop.cancel();
         });
     }
@@ -83,15 +85,18 @@ impl Connection {
 }
 
 #[cfg(unix)]
-async fn interrupted() {
+fn interrupted() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    // Without a handler the signal's default, ending the process, remains.
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        result = tokio::signal::ctrl_c() => if result.is_err() { std::future::pending().await },
-        _ = terminate.recv() => {}
+    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    async {
+        // Without a handler the signal's default, ending the process, remains.
+        let (Ok(mut interrupt), Ok(mut terminate)) = signals else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
     }
 }
 

@@ -146,7 +146,9 @@ impl Output {
             return ProgressBar::hidden();
         }
         let template = match unit {
-            Unit::Bytes => "{bar:32.cyan} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
+            Unit::Bytes => {
+                "{bar:32.cyan} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}"
+            }
             Unit::Messages => "{bar:32.cyan} {pos}/{len} messages {eta}",
         };
         let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
