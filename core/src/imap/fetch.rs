@@ -168,7 +168,9 @@ impl ImapEngine {
             }
             match self.incoming(NAME, true, self.wire.timeouts().step).await? {
                 Incoming::Body { uid, size } => transfer.body(self, uid, size).await?,
-                Incoming::Response(Response::Untagged(Untagged::Fetch(fetch))) => transfer.end(fetch).await?,
+                Incoming::Response(Response::Untagged(Untagged::Fetch(fetch))) => {
+                    transfer.end(self, fetch).await?
+                }
                 Incoming::Response(_) => {}
             }
         }
@@ -185,12 +187,14 @@ struct Transfer<'a> {
 }
 
 impl Transfer<'_> {
-    async fn send(&self, event: BodyEvent) -> Result<()> {
-        // The caller has gone; the actor is about to notice.
-        self.sender
-            .send(event)
-            .await
-            .map_err(|_| Error::new(ErrorKind::Cancelled, NAME, "the caller has gone"))
+    async fn send(&self, engine: &mut ImapEngine, event: BodyEvent) -> Result<()> {
+        if self.sender.send(event).await.is_ok() {
+            return Ok(());
+        }
+        // The caller has gone, but the rest of the bodies is still to come, and would be taken for the answer to a later
+        // command. The actor may see this error before it sees that nobody waits for it.
+        engine.wire.cut();
+        Err(Error::new(ErrorKind::Cancelled, NAME, "the caller has gone"))
     }
 
     /// Takes a body off the wire.
@@ -208,7 +212,7 @@ impl Transfer<'_> {
             }
         };
         if let Arriving::Streamed(uid) = arriving {
-            self.send(BodyEvent::Begin { uid, size }).await?;
+            self.send(engine, BodyEvent::Begin { uid, size }).await?;
         }
         let mut left = size;
         while left > 0 {
@@ -220,7 +224,7 @@ impl Transfer<'_> {
                 .map_err(|error| error.with_operation(NAME))?;
             left -= chunk.len() as u64;
             match &mut arriving {
-                Arriving::Streamed(_) => self.send(BodyEvent::Chunk(chunk)).await?,
+                Arriving::Streamed(_) => self.send(engine, BodyEvent::Chunk(chunk)).await?,
                 Arriving::Held(held) => held.extend_from_slice(&chunk),
                 Arriving::Ignored => {}
             }
@@ -230,24 +234,21 @@ impl Transfer<'_> {
     }
 
     /// A FETCH response has ended: with it the body in it.
-    async fn end(&mut self, fetch: Fetch) -> Result<()> {
+    async fn end(&mut self, engine: &mut ImapEngine, fetch: Fetch) -> Result<()> {
         let uid = fetch.uid.or(self.only).filter(|uid| self.set.contains(*uid));
         let (uid, body) = match (self.arriving.take(), uid, fetch.body) {
-            (Some(Arriving::Streamed(uid)), ..) => return self.send(BodyEvent::End { uid }).await,
+            (Some(Arriving::Streamed(uid)), ..) => return self.send(engine, BodyEvent::End { uid }).await,
             (Some(Arriving::Held(held)), Some(uid), _) => (uid, held.freeze()),
             // Short bodies may come in quotes. NIL is a part that is not there.
             (None, Some(uid), Some(Value::Text(body) | Value::Atom(body))) => (uid, body),
             _ => return Ok(()),
         };
-        self.send(BodyEvent::Begin {
-            uid,
-            size: body.len() as u64,
-        })
-        .await?;
+        let size = body.len() as u64;
+        self.send(engine, BodyEvent::Begin { uid, size }).await?;
         if !body.is_empty() {
-            self.send(BodyEvent::Chunk(body)).await?;
+            self.send(engine, BodyEvent::Chunk(body)).await?;
         }
-        self.send(BodyEvent::End { uid }).await
+        self.send(engine, BodyEvent::End { uid }).await
     }
 }
 
@@ -260,4 +261,41 @@ pub(super) fn not_found(uid: Uid) -> Error {
     )
     .with_layer(Layer::Imap)
     .with_hint("it may have been moved or deleted: search again")
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+    use crate::imap::Selected;
+    use crate::net::{Engine, Tap, Timeouts, Wire};
+
+    /// Whichever the actor sees first, this error or that nobody waits for it: the session is spent.
+    #[tokio::test]
+    async fn a_caller_that_left_ends_the_connection() {
+        for gone_at in 0..3 {
+            let (near, mut far) = tokio::io::duplex(4096);
+            far.write_all(b"* 1 FETCH (UID 1 BODY[] {5}\r\nhello)\r\n* 2 FETCH (UID 2 BODY[] {5}\r\nworld)\r\nA1 OK\r\n")
+                .await
+                .unwrap();
+            let mut engine = ImapEngine::new(Wire::new(near, Tap::none(Layer::Imap), &Timeouts::default()));
+            engine.selected = Some(Selected::default());
+            let (sender, mut events) = mpsc::channel(1);
+            let (set, section) = ("1:2".parse().unwrap(), Section::whole());
+            let fetching = engine.bodies(&set, &section, &sender);
+            let leaving = async move {
+                for _ in 0..gone_at {
+                    events.recv().await.unwrap();
+                }
+            };
+            let (result, ()) = tokio::join!(fetching, leaving);
+            assert_eq!(
+                result.unwrap_err().kind(),
+                ErrorKind::Cancelled,
+                "after {gone_at}"
+            );
+            assert!(engine.is_broken(), "after {gone_at}");
+        }
+    }
 }
