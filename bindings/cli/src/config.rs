@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use exomail::token::Certificate;
 use exomail::{CredentialSource, Endpoint, Error, ErrorKind, Layer, Result, Secret, SecretSource, Settings};
 use serde::Deserialize;
 
@@ -25,6 +26,9 @@ struct File {
     ca_file: Option<PathBuf>,
     mailbox: Option<String>,
 }
+
+/// How the parts of a PEM file begin.
+const PEM: &[u8] = b"-----BEGIN ";
 
 const KEYS: [&str; 12] = [
     "tenant",
@@ -60,11 +64,23 @@ pub(crate) fn load(config: Option<&Path>, flags: &ConnectionArgs, output: &Outpu
     Ok(settings)
 }
 
-/// Asks for the credential when none is configured and a person sits at a terminal.
-pub(crate) fn ask_for_credential(settings: &mut Settings) -> Result<()> {
+/// Asks for a secret that is needed and not configured, when a person sits at a terminal.
+pub(crate) fn ask_for_secrets(settings: &mut Settings) -> Result<()> {
     if let (None, Some(_), Some(client_id)) = (&settings.credential, &settings.tenant, &settings.client_id) {
         let secret = prompt(&format!("Client secret (its Value) of {client_id}: "))?;
         settings.credential = secret.map(|secret| CredentialSource::Secret(SecretSource::Value(secret)));
+    }
+    if let (Some(CredentialSource::Certificate(path)), None) =
+        (&settings.credential, &settings.certificate_password)
+    {
+        let bytes = std::fs::read(path).map_err(|error| file_error("read file", path, error))?;
+        // A PEM file has none, and a PFX file may have none.
+        if !bytes.windows(PEM.len()).any(|window| window == PEM)
+            && Certificate::from_pfx(&bytes, &Secret::new("")).is_err()
+        {
+            let password = prompt(&format!("Password of {}: ", path.display()))?;
+            settings.certificate_password = password.map(SecretSource::Value);
+        }
     }
     Ok(())
 }

@@ -39,7 +39,7 @@ impl Context {
     /// Merges the configuration, asks for what a person can give, and makes the app. No network yet.
     pub(crate) fn connection(&self, flags: &ConnectionArgs) -> exomail::Result<Connection> {
         let mut settings = config::load(self.config.as_deref(), flags, &self.output)?;
-        config::ask_for_credential(&mut settings)?;
+        config::ask_for_secrets(&mut settings)?;
         let app = self.app(&settings)?;
         // Only now: a hidden prompt is left by the terminal's own Ctrl-C, which also switches the echo back on.
         self.heed_signals();

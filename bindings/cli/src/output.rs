@@ -1,9 +1,11 @@
 //! [`Output`]: everything that is printed goes through here: text or JSON, colour, warnings, errors, progress.
 
+use std::error::Error as _;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
 use console::{Style, style};
+use exomail::smtp::RejectedRecipients;
 use exomail::{Error, Retry, Step, Transcript, TranscriptLine};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
@@ -96,7 +98,13 @@ impl Output {
     /// The failure on stderr, with the server's words, the hint and the step that is missing.
     pub(crate) fn failure(&self, failure: &Failure) {
         match failure {
-            Failure::Error(error) if self.json => self.stderr(error.to_json()),
+            Failure::Error(error) if self.json => {
+                let mut document = error.to_json();
+                if let Some(rejected) = rejected(error) {
+                    document["recipients"] = json!(rejected.recipients);
+                }
+                self.stderr(document);
+            }
             Failure::Error(error) => self.stderr(explain(error).trim_end()),
             Failure::Mismatch(what) if self.json => {
                 self.stderr(json!({ "kind": "mismatch", "detail": what }))
@@ -195,6 +203,14 @@ fn explain(error: &Error) -> String {
             out += &format!("          {}\n", clean(line));
         }
     };
+    for result in rejected(error).iter().flat_map(|rejected| &rejected.recipients) {
+        let verdict = if result.accepted {
+            "would be accepted"
+        } else {
+            result.reply.text.as_str()
+        };
+        row("to", &format!("{}: {verdict}", result.address));
+    }
     if let Some(server) = error.server() {
         row("server", &server.text);
         if let Some(challenge) = &server.challenge {
@@ -221,6 +237,11 @@ fn explain(error: &Error) -> String {
     }
     row("code", &format!("{} {}", error.code(), error.kind()));
     out
+}
+
+/// What the server said of each recipient, where it refused too many of them.
+fn rejected(error: &Error) -> Option<&RejectedRecipients> {
+    error.source()?.downcast_ref()
 }
 
 fn describe(step: Step) -> String {

@@ -245,6 +245,8 @@ fn a_refused_recipient_is_partial_success_or_none_at_all() {
         .fails(7)
         .error();
     assert_eq!(error["kind"], "recipients_rejected");
+    assert_eq!(error["recipients"][0]["accepted"], true);
+    assert_eq!(error["recipients"][1]["address"], "nobody@contoso.example");
     assert_eq!(uids(&tenant, &["--subject", "some"]).len(), 2);
 }
 
