@@ -336,6 +336,11 @@ fn messages_are_marked_moved_and_deleted() {
     assert_eq!(uids(&tenant, &[&trash]).len(), 1);
     assert!(uids(&tenant, &[]).is_empty());
 
+    tenant.deliver("left", "text");
+    let left = &uids(&tenant, &[])[0];
+    let partly = tenant.run(&["mark", left, "1:2,99", "--seen"]).fails(10);
+    assert!(partly.stderr.contains("UID 99"), "{partly:?}");
+    assert!(partly.stdout.contains("1 message marked"), "{partly:?}");
     for command in [
         &["mark", "99", "--seen"][..],
         &["move", "99", "--to", &trash],

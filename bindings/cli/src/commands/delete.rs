@@ -32,7 +32,8 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, context: &Context) -> Done {
     let (connection, name) = (&args.connection, &args.folder.folder);
     let (mut session, _) = folder::open(context, connection, name, Access::ReadWrite).await?;
-    let uids = folder::existing(&mut session, context, &args.uids).await?;
+    let named = folder::named(&mut session, context, &args.uids).await?;
+    let uids = &named.uids;
     let set: UidSet = uids.iter().collect();
     let trash = match args.permanently {
         true => None,
@@ -69,5 +70,6 @@ pub(crate) async fn run(args: Args, context: &Context) -> Done {
     context.output.result(&document, || match &trash {
         Some(trash) => format!("{} moved to {}", folder::count(uids.len()), clean(trash)),
         None => format!("{} deleted for good", folder::count(uids.len())),
-    })
+    })?;
+    named.verdict()
 }

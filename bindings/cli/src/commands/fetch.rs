@@ -46,9 +46,13 @@ pub(crate) async fn run(args: Args, context: &Context) -> Done {
     let files = OutputFolder::new(&args.output, args.force)?;
     let (connection, name) = (&args.connection, &args.folder.folder);
     let (mut session, selected) = folder::open(context, connection, name, Access::ReadOnly).await?;
-    let uids = match args.uids.is_empty() {
-        true => session.search(&args.query.query()).await?,
-        false => folder::existing(&mut session, context, &args.uids).await?,
+    let named = match args.uids.is_empty() {
+        true => None,
+        false => Some(folder::named(&mut session, context, &args.uids).await?),
+    };
+    let uids = match &named {
+        Some(named) => named.uids.clone(),
+        None => session.search(&args.query.query()).await?,
     };
     let bar = output.progress(uids.len() as u64, Unit::Messages);
     let mut file = None;
@@ -82,5 +86,5 @@ pub(crate) async fn run(args: Args, context: &Context) -> Done {
     drop(bodies);
     bar.finish_and_clear();
     folder::close(context, session).await;
-    Ok(())
+    named.map_or(Ok(()), |named| named.verdict())
 }

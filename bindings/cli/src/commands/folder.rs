@@ -5,7 +5,7 @@ use exomail::{Error, ErrorKind, Layer, Result};
 
 use crate::args::ConnectionArgs;
 use crate::context::Context;
-use crate::failure::{Done, bad_argument};
+use crate::failure::{Done, Failure, bad_argument};
 
 /// Where the messages are.
 #[derive(Debug, clap::Args)]
@@ -37,34 +37,51 @@ pub(crate) fn uid_set(text: &str) -> Result<UidSet> {
     Ok(set)
 }
 
-/// Which of the messages named on the command line are there. IMAP says nothing of UIDs that are not; a person who
-/// mistyped one wants to know.
+/// The messages named on the command line that are there.
+#[derive(Debug)]
+pub(crate) struct Named {
+    pub(crate) uids: Vec<Uid>,
+    complete: bool,
+}
+
+impl Named {
+    /// How the command ends once these are done with.
+    pub(crate) fn verdict(&self) -> Done {
+        if self.complete {
+            Ok(())
+        } else {
+            Err(Failure::Partial)
+        }
+    }
+}
+
+/// Looks up the messages named on the command line. IMAP says nothing of UIDs that are not there; whoever mistyped
+/// one wants to know.
 ///
 /// # Errors
 /// [`ErrorKind::NotFound`] when none is.
-pub(crate) async fn existing(
-    session: &mut ImapSession,
-    context: &Context,
-    sets: &[UidSet],
-) -> Result<Vec<Uid>> {
-    let wanted: Vec<String> = sets.iter().map(ToString::to_string).collect();
-    let wanted: UidSet = wanted.join(",").parse()?;
-    let found = session.search(&Query::all().uid(&wanted)).await?;
-    if found.is_empty() {
-        let detail = format!("the folder has no message with UID {wanted}");
+pub(crate) async fn named(session: &mut ImapSession, context: &Context, sets: &[UidSet]) -> Result<Named> {
+    let texts: Vec<String> = sets.iter().map(ToString::to_string).collect();
+    let text = texts.join(",");
+    let uids = session.search(&Query::all().uid(&text.parse()?)).await?;
+    if uids.is_empty() {
+        let detail = format!("the folder has no message with UID {text}");
         return Err(Error::new(ErrorKind::NotFound, "find messages", detail)
             .with_layer(Layer::Imap)
             .with_hint("`exomail list` shows the UIDs; each folder has its own"));
     }
     // A range is a wish for whatever is in it; a single number is a wish for that message.
-    for set in sets.iter().filter(|set| set.len() == 1) {
-        if !found.iter().any(|uid| set.contains(*uid)) {
+    let mut complete = true;
+    for single in text.split(',').filter(|range| !range.contains(':')) {
+        let uid: Uid = single.parse()?;
+        if !uids.contains(&uid) {
             context
                 .output
-                .warn(format!("the folder has no message with UID {set}"));
+                .warn(format!("the folder has no message with UID {uid}"));
+            complete = false;
         }
     }
-    Ok(found)
+    Ok(Named { uids, complete })
 }
 
 /// Says goodbye. What was asked for is done by now, so a server that does not answer is only worth a warning.

@@ -70,7 +70,8 @@ impl Args {
 pub(crate) async fn run(args: Args, context: &Context) -> Done {
     let (connection, name) = (&args.connection, &args.folder.folder);
     let (mut session, _) = folder::open(context, connection, name, Access::ReadWrite).await?;
-    let uids = folder::existing(&mut session, context, &args.uids).await?;
+    let named = folder::named(&mut session, context, &args.uids).await?;
+    let uids = &named.uids;
     let set: UidSet = uids.iter().collect();
     let (add, remove) = args.changes();
     for (store, flags) in [(Store::Add, &add), (Store::Remove, &remove)] {
@@ -82,5 +83,6 @@ pub(crate) async fn run(args: Args, context: &Context) -> Done {
     let document = json!({ "folder": name, "uids": uids, "added": add, "removed": remove });
     context
         .output
-        .result(&document, || format!("{} marked", folder::count(uids.len())))
+        .result(&document, || format!("{} marked", folder::count(uids.len())))?;
+    named.verdict()
 }

@@ -33,7 +33,8 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, context: &Context) -> Done {
     let (connection, name) = (&args.connection, &args.folder.folder);
     let (mut session, _) = folder::open(context, connection, name, Access::ReadWrite).await?;
-    let uids = folder::existing(&mut session, context, &args.uids).await?;
+    let named = folder::named(&mut session, context, &args.uids).await?;
+    let uids = &named.uids;
     if args.create
         && !session
             .folders()
@@ -48,5 +49,6 @@ pub(crate) async fn run(args: Args, context: &Context) -> Done {
     let document = json!({ "folder": name, "uids": uids, "to": args.to, "copied": moved });
     context.output.result(&document, || {
         format!("{} moved to {}", folder::count(uids.len()), clean(&args.to))
-    })
+    })?;
+    named.verdict()
 }
