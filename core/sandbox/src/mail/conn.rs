@@ -241,11 +241,6 @@ impl Conn {
         self.searched = 0;
     }
 
-    /// Whether something of the client's is waiting to be read already.
-    pub(crate) fn has_input(&self) -> bool {
-        !self.input.is_empty()
-    }
-
     /// Reads at least one octet from the network into `input`.
     async fn fill(&mut self, turn: bool) -> Result<(), ConnError> {
         self.input.reserve(READ);

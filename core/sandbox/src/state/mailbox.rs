@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use tokio::sync::watch;
-use uuid::Uuid;
 
 use super::folder::{Folder, SpecialUse};
 
@@ -30,7 +29,6 @@ pub(crate) const MAX_FOLDERS: usize = 1_000;
 /// One user's, shared or room mailbox.
 #[derive(Debug)]
 pub struct Mailbox {
-    pub(crate) guid: String,
     pub(crate) primary: String,
     pub(crate) aliases: BTreeSet<String>,
     pub(crate) imap_enabled: bool,
@@ -56,7 +54,6 @@ pub struct Mailbox {
 impl Mailbox {
     pub(crate) fn new(primary: &str, quota: usize) -> Self {
         let mut mailbox = Self {
-            guid: Uuid::new_v4().to_string(),
             primary: primary.to_ascii_lowercase(),
             aliases: BTreeSet::new(),
             imap_enabled: true,

@@ -18,10 +18,10 @@ use tokio_rustls::TlsConnector;
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-pub const JOE: &str = "joe@contoso.example";
-pub const ANN: &str = "ann@contoso.example";
+pub(crate) const JOE: &str = "joe@contoso.example";
+pub(crate) const ANN: &str = "ann@contoso.example";
 
-pub struct Client {
+pub(crate) struct Client {
     stream: Box<dyn Stream>,
     input: Vec<u8>,
 }
@@ -40,7 +40,7 @@ fn connector(sandbox: &Sandbox) -> TlsConnector {
 }
 
 impl Client {
-    pub async fn plain((_, port): (&str, u16)) -> Self {
+    pub(crate) async fn plain((_, port): (&str, u16)) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         stream.set_nodelay(true).unwrap();
         Self {
@@ -49,12 +49,12 @@ impl Client {
         }
     }
 
-    pub async fn tls(sandbox: &Sandbox, endpoint: (&str, u16)) -> Self {
+    pub(crate) async fn tls(sandbox: &Sandbox, endpoint: (&str, u16)) -> Self {
         Self::plain(endpoint).await.upgrade(sandbox).await
     }
 
     /// The TLS handshake, after the server's "ready".
-    pub async fn upgrade(self, sandbox: &Sandbox) -> Self {
+    pub(crate) async fn upgrade(self, sandbox: &Sandbox) -> Self {
         assert!(self.input.is_empty());
         let name = ServerName::try_from("localhost").unwrap();
         let stream = connector(sandbox).connect(name, self.stream).await.unwrap();
@@ -64,13 +64,13 @@ impl Client {
         }
     }
 
-    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).await.unwrap();
         self.stream.flush().await.unwrap();
     }
 
     /// One line, without its end; `None` when the server has closed.
-    pub async fn line(&mut self) -> Option<String> {
+    pub(crate) async fn line(&mut self) -> Option<String> {
         loop {
             if let Some(end) = self.input.windows(2).position(|pair| pair == b"\r\n") {
                 let line = self.input.drain(..end + 2).collect::<Vec<_>>();
@@ -86,7 +86,7 @@ impl Client {
     }
 
     /// An SMTP reply: all its lines, joined by LF.
-    pub async fn reply(&mut self) -> String {
+    pub(crate) async fn reply(&mut self) -> String {
         let mut lines = Vec::new();
         loop {
             let line = self.line().await.expect("closed");
@@ -99,7 +99,7 @@ impl Client {
     }
 
     /// A POP3 multi-line answer, up to the dot, joined by LF.
-    pub async fn lines(&mut self) -> String {
+    pub(crate) async fn lines(&mut self) -> String {
         let mut lines = Vec::new();
         loop {
             match self.line().await.expect("closed").as_str() {
@@ -110,33 +110,33 @@ impl Client {
     }
 
     /// Sends a line and reads an SMTP reply.
-    pub async fn ask(&mut self, line: &str) -> String {
+    pub(crate) async fn ask(&mut self, line: &str) -> String {
         self.send(format!("{line}\r\n")).await;
         self.reply().await
     }
 
     /// Sends a line and reads a line.
-    pub async fn say(&mut self, line: &str) -> String {
+    pub(crate) async fn say(&mut self, line: &str) -> String {
         self.send(format!("{line}\r\n")).await;
         self.line().await.expect("closed")
     }
 }
 
 /// The SASL XOAUTH2 response for a mailbox.
-pub fn xoauth2(user: &str, token: &str) -> String {
+pub(crate) fn xoauth2(user: &str, token: &str) -> String {
     STANDARD.encode(format!("user={user}\u{1}auth=Bearer {token}\u{1}\u{1}"))
 }
 
 /// A good token's response for a mailbox.
-pub async fn response(sandbox: &Sandbox, user: &str) -> String {
+pub(crate) async fn response(sandbox: &Sandbox, user: &str) -> String {
     response_with(sandbox, user, &TokenOverrides::new()).await
 }
 
-pub async fn response_with(sandbox: &Sandbox, user: &str, overrides: &TokenOverrides) -> String {
+pub(crate) async fn response_with(sandbox: &Sandbox, user: &str, overrides: &TokenOverrides) -> String {
     xoauth2(user, &sandbox.mint_token(overrides).await.unwrap())
 }
 
 /// The counters of the last connection.
-pub fn last(sandbox: &Sandbox) -> ConnectionStats {
+pub(crate) fn last(sandbox: &Sandbox) -> ConnectionStats {
     sandbox.stats().connections.pop().unwrap()
 }
