@@ -208,8 +208,7 @@ pub(super) fn trace(
 ) -> String {
     format!(
         "Return-Path: <{from}>\r\n\
-         Received: from {client} ({peer}) by {SMTP_BACKEND} with Microsoft SMTP\r\n Server (version=TLS1_2) id {session}; \
-         {}\r\n",
+         Received: from {client} ({peer}) by {SMTP_BACKEND} with Microsoft SMTP\r\n Server id {session}; {}\r\n",
         time::rfc5322(now)
     )
 }

@@ -34,7 +34,7 @@ pub enum StoreError {
 }
 
 /// A mail that left the tenant.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct OutsideMail {
     /// Envelope sender.
     pub from: String,
@@ -42,6 +42,16 @@ pub struct OutsideMail {
     pub to: Vec<String>,
     /// The message, with the Received header that submission put on it.
     pub raw: Bytes,
+}
+
+impl std::fmt::Debug for OutsideMail {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OutsideMail")
+            .field("from", &self.from)
+            .field("to", &self.to)
+            .field("octets", &self.raw.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Tenant {
@@ -312,5 +322,143 @@ impl Mailbox {
     /// INBOX and the other folders that come with a mailbox stand first in the list.
     fn is_needed(&self, index: usize) -> bool {
         index < super::mailbox::FOLDERS.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JOE: &str = "joe@contoso.example";
+
+    fn tenant() -> Tenant {
+        let mut tenant = Tenant::new("contoso.example", 100);
+        tenant.add_mailbox(JOE).unwrap();
+        for text in ["one", "two", "three"] {
+            tenant
+                .append(
+                    JOE,
+                    "inbox",
+                    Flags::NONE,
+                    Timestamp::UNIX_EPOCH,
+                    Bytes::from_static(text.as_bytes()),
+                )
+                .unwrap();
+        }
+        tenant
+    }
+
+    fn texts(tenant: &Tenant, folder: &str) -> Vec<String> {
+        let messages = tenant.folder(JOE, folder).unwrap().messages();
+        messages
+            .iter()
+            .map(|m| format!("{} {}", m.uid, String::from_utf8_lossy(&m.raw)))
+            .collect()
+    }
+
+    #[test]
+    fn copying_moving_and_removing_keep_account() {
+        let mut tenant = tenant();
+        let (uid_validity, pairs) = tenant.copy(JOE, "INBOX", &[3, 1, 99], "Drafts").unwrap();
+        assert_eq!(pairs, [(1, 1), (3, 2)]);
+        assert_eq!(uid_validity, tenant.folder(JOE, "Drafts").unwrap().uid_validity());
+        assert_eq!(tenant.octets(), 11 + 8);
+        let (_, pairs) = tenant.move_messages(JOE, "INBOX", &[2], "Drafts").unwrap();
+        assert_eq!(pairs, [(2, 3)]);
+        assert_eq!(texts(&tenant, "INBOX"), ["1 one", "3 three"]);
+        assert_eq!(texts(&tenant, "Drafts"), ["1 one", "2 three", "3 two"]);
+        assert_eq!(tenant.remove_messages(JOE, "INBOX", &[1, 2, 3]).unwrap(), [1, 3]);
+        assert_eq!(tenant.octets(), 8 + 3);
+        assert_eq!(
+            tenant
+                .append(JOE, "INBOX", Flags::SEEN, Timestamp::UNIX_EPOCH, Bytes::new())
+                .unwrap()
+                .uid,
+            4
+        );
+        assert_eq!(
+            tenant.copy(JOE, "INBOX", &[4], "Nowhere").unwrap_err(),
+            StoreError::NoFolder
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_stored() {
+        let mut tenant = tenant();
+        let big = Bytes::from(vec![b'x'; 90]);
+        let now = Timestamp::UNIX_EPOCH;
+        assert_eq!(
+            tenant
+                .append(JOE, "INBOX", Flags::NONE, now, big.clone())
+                .unwrap_err(),
+            StoreError::Full
+        );
+        tenant.set_quota(JOE, 12).unwrap();
+        assert_eq!(
+            tenant.copy(JOE, "INBOX", &[1, 2, 3], "Drafts").unwrap_err(),
+            StoreError::Full
+        );
+        assert!(texts(&tenant, "Drafts").is_empty());
+        assert!(tenant.move_messages(JOE, "INBOX", &[1], "Drafts").is_ok());
+        let mail = OutsideMail {
+            from: String::new(),
+            to: Vec::new(),
+            raw: big,
+        };
+        assert_eq!(tenant.keep_outside(mail).unwrap_err(), StoreError::Full);
+    }
+
+    #[test]
+    fn folders_are_made_renamed_with_those_below_and_deleted() {
+        let mut tenant = tenant();
+        for name in ["A", "A/B", "AB"] {
+            tenant.create_folder(JOE, name).unwrap();
+        }
+        assert_eq!(
+            tenant.create_folder(JOE, "Inbox").unwrap_err(),
+            StoreError::FolderExists
+        );
+        tenant.rename_folder(JOE, "A", "C").unwrap();
+        let mut names = tenant
+            .mailbox(JOE)
+            .unwrap()
+            .folders()
+            .iter()
+            .map(Folder::name)
+            .rev();
+        assert_eq!(
+            [names.next(), names.next(), names.next()],
+            [Some("AB"), Some("C/B"), Some("C")]
+        );
+        drop(names);
+        assert_eq!(
+            tenant.rename_folder(JOE, "Sent Items", "D").unwrap_err(),
+            StoreError::FolderNeeded
+        );
+        assert_eq!(
+            tenant.delete_folder(JOE, "INBOX").unwrap_err(),
+            StoreError::FolderNeeded
+        );
+        tenant.move_messages(JOE, "INBOX", &[1], "C").unwrap();
+        tenant.delete_folder(JOE, "C").unwrap();
+        assert_eq!(tenant.octets(), 8);
+    }
+
+    #[test]
+    fn changes_wake_those_who_wait() {
+        let mut tenant = tenant();
+        let mut watch = tenant.mailbox(JOE).unwrap().watch();
+        assert!(!watch.has_changed().unwrap());
+        tenant
+            .change_flags(JOE, "INBOX", &[1], |flags| flags | Flags::SEEN)
+            .unwrap();
+        assert!(watch.has_changed().unwrap());
+        watch.mark_unchanged();
+        tenant
+            .change_flags(JOE, "INBOX", &[1, 9], |flags| flags | Flags::SEEN)
+            .unwrap();
+        assert!(!watch.has_changed().unwrap(), "nothing was changed");
+        tenant.remove_mailbox(JOE).unwrap();
+        assert!(watch.has_changed().is_err(), "the mailbox is gone");
     }
 }

@@ -24,9 +24,9 @@ pub enum StateError {
     /// No application has this client id.
     #[error("no application has the client id '{0}'")]
     NoApplication(String),
-    /// The application has no secret of this id.
-    #[error("the application has no secret '{0}'")]
-    NoSecret(String),
+    /// The application has no such secret. It is not repeated here: it may be a value, mistyped.
+    #[error("the application has no such secret")]
+    NoSecret,
     /// Exchange has no service principal with this object id.
     #[error("Exchange has no service principal with the object id '{0}'")]
     NoExchangeServicePrincipal(String),
@@ -238,8 +238,7 @@ impl Tenant {
             .secrets
             .iter_mut()
             .find(|known| known.key_id == secret || known.value == secret)
-            // The argument may be a secret's value, mistyped: it must not come back in a text.
-            .ok_or_else(|| StateError::NoSecret("…".to_owned()))?;
+            .ok_or(StateError::NoSecret)?;
         found.end = Timestamp::now() - 1.hour();
         Ok(())
     }
@@ -253,7 +252,7 @@ impl Tenant {
         let before = secrets.len();
         secrets.retain(|known| known.key_id != secret && known.value != secret);
         if secrets.len() == before {
-            Err(StateError::NoSecret("…".to_owned()))
+            Err(StateError::NoSecret)
         } else {
             Ok(())
         }
