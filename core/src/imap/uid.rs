@@ -266,6 +266,10 @@ mod tests {
             assert_eq!(set(text).to_string(), normal, "{text}");
         }
         assert_eq!(UidSet::all().to_string(), "1:*");
+        let nine = Uid::new(9).unwrap();
+        assert_eq!(UidSet::from(nine).to_string(), "9");
+        assert_eq!(UidSet::starting_at(nine).to_string(), "9:*");
+        assert_eq!(UidSet::range(nine, Uid::new(3).unwrap()).to_string(), "3:9");
         assert_eq!(set("1:3,9").len(), 4);
         assert_eq!(
             set("1:3,9").iter().map(Uid::get).collect::<Vec<_>>(),
