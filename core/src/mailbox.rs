@@ -48,7 +48,7 @@ const IMAP_CONNECTIONS: usize = 4;
 ///
 /// let mut unread = mailbox.messages(MessageQuery::unseen()).await?;
 /// while let Some((id, summary)) = unread.next().await? {
-///     println!("{}", summary.envelope.subject.as_deref().unwrap_or_default());
+///     println!("{}", summary.envelope.subject);
 ///     mailbox.move_to(&[id], "Archive").await?;
 /// }
 /// # Ok(()) }

@@ -12,7 +12,7 @@ use crate::smtp::{Envelope, SendOptions, SendReport};
 /// # async fn run(app: exomail::App, message: lettre::Message) -> exomail::Result<()> {
 /// use lettre::AsyncTransport;
 ///
-/// app.mailbox("joe@example.com")?.send(message).await?;
+/// AsyncTransport::send(&app.mailbox("joe@example.com")?, message).await?;
 /// # Ok(()) }
 /// ```
 #[async_trait::async_trait]

@@ -8,6 +8,7 @@
 
 pub mod compose;
 pub mod pop3;
+pub mod secrecy;
 
 use std::future::Future;
 use std::sync::{Arc, Mutex};

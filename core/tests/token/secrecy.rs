@@ -1,74 +1,14 @@
 //! Neither secret nor assertion nor token appears in logs, transcripts, errors or debug output.
 
-use std::io;
-use std::sync::{Arc, Mutex, OnceLock};
-
 use base64::Engine as _;
-use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
-use tracing_subscriber::fmt::MakeWriter;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
 use crate::certificate::certificate;
 use crate::entra::{AMPLE, Endpoint, endpoint, http, token};
-
-/// Everything that was logged at any level by anything in this process, `log` records of rustls and reqwest included.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Log {
-    type Writer = Log;
-
-    fn make_writer(&self) -> Log {
-        self.clone()
-    }
-}
-
-fn log() -> &'static Log {
-    static LOG: OnceLock<Log> = OnceLock::new();
-    LOG.get_or_init(|| {
-        let log = Log::default();
-        tracing_subscriber::fmt()
-            .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
-            .with_ansi(false)
-            .with_writer(log.clone())
-            .init();
-        log
-    })
-}
-
-/// Looks for each secret as it is, in base64 (each alignment) and as hexadecimal or decimal byte lists.
-fn assert_absent(secrets: &[&str], texts: &[(&str, &str)]) {
-    for secret in secrets {
-        let mut forms = vec![
-            (*secret).to_owned(),
-            format!("{:02x?}", secret.as_bytes()),
-            format!("{:?}", secret.as_bytes()),
-        ];
-        for pad in 0..3 {
-            let encoded = BASE64_STANDARD.encode([&vec![b' '; pad], secret.as_bytes()].concat());
-            forms.push(encoded[4..encoded.len() - 4].to_owned());
-        }
-        for form in forms {
-            let form = form.trim_matches(['[', ']']);
-            for (name, text) in texts {
-                assert!(!text.contains(form), "{name} shows {form:?}");
-            }
-        }
-    }
-}
+use crate::support::secrecy::{assert_absent, log};
 
 fn everything(entra: &Endpoint, shown: &str) {
-    let logged = String::from_utf8_lossy(&log().0.lock().unwrap()).into_owned();
+    let logged = log().text();
     // The net is out: what has been caught holds the records of every layer.
     for target in ["exomail", "rustls", "hyper"] {
         assert!(logged.contains(target), "nothing was logged by {target}");
@@ -139,7 +79,7 @@ async fn nothing_secret_is_ever_shown() {
     );
     assert!(shown.contains("AADSTS7000215"));
     everything(&entra, &shown);
-    let logged = String::from_utf8_lossy(&log().0.lock().unwrap()).into_owned();
+    let logged = log().text();
     assert_absent(
         &[
             secret,
