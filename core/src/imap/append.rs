@@ -148,6 +148,21 @@ async fn spool(mut reader: Box<dyn AsyncRead + Send + Unpin>) -> Result<Measured
     })
 }
 
+/// The whole message has gone out, and the answer never came.
+fn unknown_outcome(error: Error) -> Error {
+    if !matches!(error.kind(), ErrorKind::ConnectionLost | ErrorKind::TimedOut) {
+        return error;
+    }
+    let detail = format!("{}; the message may have been stored or not", error.detail());
+    let unknown = Error::new(ErrorKind::OutcomeUnknown, NAME, detail)
+        .with_layer(Layer::Imap)
+        .with_hint("search the folder for its Message-ID before appending it again");
+    match error.server().cloned() {
+        Some(reply) => unknown.with_server(reply),
+        None => unknown.with_source(error),
+    }
+}
+
 impl ImapEngine {
     pub(super) async fn append(
         &mut self,
@@ -174,7 +189,8 @@ impl ImapEngine {
             if let Some(status) = self.ended(tag) {
                 break status;
             }
-            self.incoming(NAME, false, self.wire.timeouts().message).await?;
+            let incoming = self.incoming(NAME, false, self.wire.timeouts().message).await;
+            incoming.map_err(unknown_outcome)?;
         };
         if status.condition != Condition::Ok {
             return Err(self.refused(NAME, ErrorKind::Rejected, &status));

@@ -355,7 +355,8 @@ impl ImapSession {
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] when there is no such folder, [`ErrorKind::TooLarge`], [`ErrorKind::QuotaExceeded`];
-    /// [`ErrorKind::LocalIo`] when the message can't be read.
+    /// [`ErrorKind::LocalIo`] when the message can't be read; [`ErrorKind::OutcomeUnknown`] when the connection broke
+    /// behind the message and before the answer.
     pub async fn append(
         &mut self,
         folder: &str,

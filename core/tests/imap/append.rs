@@ -146,3 +146,17 @@ async fn a_refusal_in_the_middle_of_the_message_is_heard() {
     let error = session.append("INBOX", message, &[], None).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TokenExpired, "{error}");
 }
+
+#[tokio::test]
+async fn a_cut_behind_the_message_leaves_the_outcome_unknown() {
+    let server = exchange(AFTER, |mut peer| async move {
+        assert_eq!(peer.line().await, "A6 APPEND \"INBOX\" {5+}");
+        peer.bytes(7).await;
+    })
+    .await;
+    let mut session = connect(&server).await;
+    let message = RawMessage::from_bytes("abc\r\n");
+    let error = session.append("INBOX", message, &[], None).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{error}");
+    assert!(session.is_spent());
+}
