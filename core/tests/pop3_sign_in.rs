@@ -150,6 +150,29 @@ async fn a_failure_challenge_is_answered_and_decoded() {
 }
 
 #[tokio::test]
+async fn the_servers_echo_of_a_token_is_blanked() {
+    let server = serve(Security::ImplicitTls, |mut peer: Peer| async move {
+        peer.send(GREETING).await;
+        peer.expect("CAPA").await;
+        peer.send(EXCHANGE).await;
+        peer.expect("AUTH XOAUTH2").await;
+        peer.send("+\r\n").await;
+        let response = peer.line().await;
+        peer.send(format!("-ERR {response} holds the token {TOKEN}\r\n"))
+            .await;
+        peer.silence().await;
+    })
+    .await;
+    let error = connect(&server).await.unwrap_err();
+    let said = format!("{error} {:?}", server.transcript.lines());
+    assert!(
+        said.contains("-ERR [redacted] holds the token [redacted]"),
+        "{said}"
+    );
+    assert!(!said.contains(&TOKEN[..20]), "{said}");
+}
+
+#[tokio::test]
 async fn challenges_without_end_are_given_up() {
     let server = serve(Security::ImplicitTls, |mut peer: Peer| async move {
         peer.send(GREETING).await;

@@ -7,7 +7,7 @@ use super::select::{Access, Selected};
 use super::status::{Condition, StatusLine};
 use crate::error::{Error, ErrorKind, Layer, Result, ServerReply};
 use crate::net::{Connector, Endpoint, Security};
-use crate::sasl::{Challenge, InitialResponse, Login, Mechanism};
+use crate::sasl::{self, Challenge, InitialResponse, Login, Mechanism};
 use crate::token::Token;
 
 const NAME: &str = "AUTHENTICATE";
@@ -86,14 +86,11 @@ async fn greet(connector: &Connector, endpoint: &Endpoint) -> Result<ImapEngine>
 }
 
 async fn start_tls(engine: &mut ImapEngine, connector: &Connector, endpoint: &Endpoint) -> Result<()> {
-    let missing = |detail: &'static str| {
-        Error::new(ErrorKind::Unsupported, "STARTTLS", detail)
-            .with_layer(Layer::Imap)
-            .with_hint("nothing was sent in clear text; use TLS from the first byte (port 993)")
-    };
     let told = engine.capabilities.iter().next().is_some();
     if told && !engine.capabilities.has("STARTTLS") {
-        return Err(missing("the server does not offer STARTTLS"));
+        return Err(engine
+            .wire
+            .no_tls("STARTTLS", "the server does not offer STARTTLS"));
     }
     let tag = engine.issue(&Command::new("STARTTLS")).await?;
     let status = engine.status(tag, "STARTTLS", &mut |_| {}).await?;
@@ -102,7 +99,8 @@ async fn start_tls(engine: &mut ImapEngine, connector: &Connector, endpoint: &En
             .refused("STARTTLS", ErrorKind::Unsupported, &status)
             .server()
             .cloned();
-        return Err(missing("the server refuses STARTTLS").with_server(server.unwrap_or_default()));
+        let error = engine.wire.no_tls("STARTTLS", "the server refuses STARTTLS");
+        return Err(error.with_server(server.unwrap_or_default()));
     }
     engine.wire.start_tls(connector.tls(), &endpoint.host).await?;
     // What was said in clear text may have been written by anybody (RFC 3501 §6.2.1).
@@ -117,16 +115,8 @@ async fn sign_in(
     token: &Token,
     open: Option<((&str, Access), Command)>,
 ) -> Result<()> {
-    let mechanism = Mechanism::choose(engine.capabilities.mechanisms()).ok_or_else(|| {
-        let offered: Vec<&str> = engine.capabilities.mechanisms().collect();
-        Error::new(
-            ErrorKind::Unsupported,
-            NAME,
-            format!("the server offers {offered:?}, neither XOAUTH2 nor OAUTHBEARER"),
-        )
-        .with_layer(Layer::Imap)
-    })?;
-    let response = mechanism.initial_response(user, token.secret(), &endpoint.host, endpoint.port)?;
+    let offered = engine.capabilities.mechanisms();
+    let (mechanism, response) = sasl::prepare(&mut engine.wire, NAME, offered, endpoint, user, token)?;
     let one_line = engine.capabilities.has("SASL-IR") && response.len() <= ONE_LINE;
     let mut verdict = authenticate(engine, mechanism, &response, one_line, open.as_ref()).await?;
     if one_line && is_about_the_line(engine, &verdict) {

@@ -112,6 +112,22 @@ impl Wire {
         self.handshake(tls, host).await
     }
 
+    /// The error for a server that can't upgrade to TLS: a token never travels in clear text.
+    pub(crate) fn no_tls(&self, operation: &'static str, detail: &'static str) -> Error {
+        let layer = self.tap.layer();
+        let port = match layer {
+            Layer::Imap => "993",
+            Layer::Pop3 => "995",
+            _ => "465",
+        };
+        Error::new(ErrorKind::Unsupported, operation, detail)
+            .with_layer(layer)
+            .with_hint(format!(
+                "nothing secret was sent; use TLS from the first byte where the server has it (port {port}); if it should \
+                 offer {operation}, something between here and there may be stripping it"
+            ))
+    }
+
     pub(crate) async fn handshake(&mut self, tls: &Tls, host: &str) -> Result<()> {
         let name = ServerName::try_from(host.to_owned()).map_err(|error| {
             Error::new(

@@ -4,7 +4,7 @@ use super::engine::Pop3Engine;
 use super::reply::Status;
 use crate::error::{Error, ErrorKind, Layer, Result};
 use crate::net::{Connector, Endpoint, Security};
-use crate::sasl::{Challenge, Login, Mechanism};
+use crate::sasl::{self, Challenge, Login, Mechanism};
 use crate::token::Token;
 
 /// Exchange's POP3 front end refuses longer tokens (seen since July 2025, MailKit issue 1948).
@@ -32,37 +32,29 @@ async fn open(connector: &Connector, endpoint: &Endpoint) -> Result<Pop3Engine> 
 }
 
 async fn start_tls(engine: &mut Pop3Engine, connector: &Connector, endpoint: &Endpoint) -> Result<()> {
-    let missing = |detail: &'static str| {
-        Error::new(ErrorKind::Unsupported, "STLS", detail)
-            .with_layer(Layer::Pop3)
-            .with_hint("nothing was sent in clear text; use TLS from the first byte (port 995)")
-    };
     // A server that refuses CAPA may still know STLS: it is asked, and never is anything said without TLS.
     if !engine.capabilities.is_empty() && !engine.capabilities.has("STLS") {
-        return Err(missing("the server does not offer STLS"));
+        return Err(engine.wire.no_tls("STLS", "the server does not offer STLS"));
     }
     match engine.command("STLS", "STLS", ErrorKind::Unsupported).await {
         Ok(_) => engine.wire.start_tls(connector.tls(), &endpoint.host).await,
         Err(error) => match error.server().cloned() {
-            Some(reply) => Err(missing("the server refuses STLS").with_server(reply)),
+            Some(reply) => Err(engine
+                .wire
+                .no_tls("STLS", "the server refuses STLS")
+                .with_server(reply)),
             None => Err(error),
         },
     }
 }
 
 async fn sign_in(engine: &mut Pop3Engine, endpoint: &Endpoint, user: &str, token: &Token) -> Result<()> {
-    let mechanism = match engine.capabilities.sasl() {
-        None => Mechanism::XOAuth2,
-        Some(offered) => Mechanism::choose(offered.iter().map(String::as_str)).ok_or_else(|| {
-            Error::new(
-                ErrorKind::Unsupported,
-                "AUTH",
-                format!("the server offers {offered:?}, neither XOAUTH2 nor OAUTHBEARER"),
-            )
-            .with_layer(Layer::Pop3)
-        })?,
+    let offered = match engine.capabilities.sasl() {
+        // A server that does not say is asked for Exchange's mechanism.
+        None => vec![Mechanism::XOAuth2.name()],
+        Some(offered) => offered.iter().map(String::as_str).collect(),
     };
-    let response = mechanism.initial_response(user, token.secret(), &endpoint.host, endpoint.port)?;
+    let (mechanism, response) = sasl::prepare(&mut engine.wire, "AUTH", offered, endpoint, user, token)?;
     // Always in two steps: Exchange closes the connection on a response behind the mechanism's name.
     engine.in_step("AUTH")?;
     engine.wire.command(&format!("AUTH {}", mechanism.name()))?;

@@ -7,9 +7,11 @@ mod authenticator;
 mod challenge;
 mod initial_response;
 mod login;
+mod sign_in;
 
 #[cfg(feature = "async-imap")]
 pub use authenticator::XOAuth2Authenticator;
 pub use challenge::Challenge;
 pub use initial_response::{InitialResponse, Mechanism, oauthbearer, xoauth2};
 pub use login::Login;
+pub(crate) use sign_in::prepare;

@@ -5,7 +5,7 @@ use super::dialogue::Dialogue;
 use super::reply::Reply;
 use crate::error::{Error, ErrorKind, Layer, Result};
 use crate::net::{Connector, Endpoint, Security};
-use crate::sasl::{Challenge, InitialResponse, Mechanism};
+use crate::sasl::{self, Challenge, InitialResponse, Mechanism};
 use crate::token::Token;
 
 /// How we name ourselves. An address literal is always valid (RFC 5321 §4.1.3), and this one tells nothing about the
@@ -27,16 +27,9 @@ pub(super) async fn connect(connector: &Connector, endpoint: &Endpoint) -> Resul
     let mut capabilities = hello(&mut dialogue).await?;
     if endpoint.security == Security::StartTls {
         if !capabilities.start_tls() {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                "STARTTLS",
-                "the server does not offer STARTTLS, and a token never travels in clear text",
-            )
-            .with_layer(Layer::Smtp)
-            .with_hint(
-                "use a port with STARTTLS (587), or TLS from the start (465); if the server should offer it, something \
-                 between here and there may be stripping it",
-            ));
+            return Err(dialogue
+                .wire
+                .no_tls("STARTTLS", "the server does not offer STARTTLS"));
         }
         let reply = dialogue.ask("STARTTLS").await?;
         if !reply.is_positive() {
@@ -69,21 +62,8 @@ pub(super) async fn authenticate(
     user: &str,
     token: &Token,
 ) -> Result<()> {
-    let offered = capabilities.mechanisms();
-    let mechanism = Mechanism::choose(offered.iter().map(String::as_str)).ok_or_else(|| {
-        let detail = match offered {
-            [] => "the server does not offer AUTH".to_owned(),
-            _ => format!(
-                "the server offers neither XOAUTH2 nor OAUTHBEARER, only {}",
-                offered.join(", ")
-            ),
-        };
-        Error::new(ErrorKind::Unsupported, "AUTH", detail)
-            .with_layer(Layer::Smtp)
-            .with_hint("check host and port: this server can't be signed in to with OAuth2")
-    })?;
-    let response = mechanism.initial_response(user, token.secret(), &endpoint.host, endpoint.port)?;
-    dialogue.wire.remember(token.secret());
+    let offered = capabilities.mechanisms().iter().map(String::as_str);
+    let (mechanism, response) = sasl::prepare(&mut dialogue.wire, "AUTH", offered, endpoint, user, token)?;
     let fits =
         "AUTH ".len() + mechanism.name().len() + " ".len() + response.len() + "\r\n".len() <= MAX_AUTH_LINE;
     let mut verdict = exchange(dialogue, mechanism, &response, fits).await?;

@@ -232,20 +232,26 @@ async fn the_servers_echo_of_a_token_is_blanked() {
     let server = serve(Security::ImplicitTls, |mut peer: Peer| async move {
         begin(&mut peer).await;
         peer.expect("A2 AUTHENTICATE XOAUTH2 ").await;
-        peer.send(format!("A2 NO what is {} supposed to be?\r\n", response()))
-            .await;
+        peer.send(format!(
+            "A2 NO what are {} and {TOKEN} supposed to be?\r\n",
+            response()
+        ))
+        .await;
         peer.silence().await;
     })
     .await;
     let error = sign_in_only(&server).await.unwrap_err();
-    assert_eq!(error.server().unwrap().text, "what is [redacted] supposed to be?");
+    assert_eq!(
+        error.server().unwrap().text,
+        "what are [redacted] and [redacted] supposed to be?"
+    );
     let transcript: String = server
         .transcript
         .lines()
         .iter()
         .map(|line| format!("{line}\n"))
         .collect();
-    assert!(!transcript.contains(&response()[..40]));
+    assert!(!transcript.contains(&response()[..40]) && !transcript.contains(&TOKEN[..20]));
 }
 
 #[tokio::test]
