@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::reply::{MAX_LINE, Reply, ReplyParser};
 use crate::doctor;
-use crate::error::{Error, ErrorKind, Layer, Result};
+use crate::error::{Error, ErrorKind, Layer, Result, Retry};
 use crate::net::Wire;
 
 /// A connection to an SMTP server.
@@ -35,7 +35,7 @@ impl Dialogue {
         if reply.is_positive() {
             return Ok(());
         }
-        if reply.is_intermediate() {
+        if reply.code < 400 {
             return Err(self.out_of_step(command, &reply));
         }
         Err(self.refusal(command, ErrorKind::Rejected, &reply))
@@ -72,9 +72,15 @@ impl Dialogue {
                 Err(self.refusal(operation, ErrorKind::Unavailable, &reply))
             }
             Ok(reply) => Ok(reply),
-            Err(error) => {
+            Err(detail) => {
                 self.wire.cut();
-                Err(error.with_operation(operation))
+                // Scrubbed whole and cut short then, for a cut might leave a piece of a secret too short to be known.
+                let line = self.wire.tap().scrub(&String::from_utf8_lossy(line));
+                let shown: String = line.chars().take(80).collect();
+                Err(
+                    Error::new(ErrorKind::Protocol, operation, format!("{detail}: {shown:?}"))
+                        .with_layer(Layer::Smtp),
+                )
             }
         }
     }
@@ -87,12 +93,15 @@ impl Dialogue {
             // Nothing was asked, so this can only be a farewell. `reply_if_here` makes an error of a 421.
             let farewell = self.reply_if_here(operation)?;
             self.wire.cut();
+            // Repeating is safe, whatever the server meant: some say 451 or 500 before they hang up.
             let error = Error::new(
                 ErrorKind::Protocol,
                 operation,
                 "the server spoke without having been asked",
-            );
-            let error = error.with_layer(Layer::Smtp).with_hint("open a new session");
+            )
+            .with_layer(Layer::Smtp)
+            .with_retry(Retry::Backoff)
+            .with_hint("nothing was sent: open a new session and send again");
             return Err(match farewell {
                 Some(reply) => error.with_server(reply.to_server(|text| self.wire.tap().scrub(text))),
                 None => error,

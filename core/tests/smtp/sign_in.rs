@@ -368,6 +368,30 @@ async fn no_secret_is_kept_wherever_the_server_says_it_back() {
     }
 }
 
+#[tokio::test]
+async fn a_server_that_only_says_back_what_it_hears_gets_no_token_into_the_error() {
+    for two_steps in [false, true] {
+        let server = start(move |mut peer: Peer| async move {
+            hello(&mut peer, PLAIN).await;
+            let mut line = peer.line().await;
+            if two_steps {
+                peer.send("500 what?\r\n").await;
+                peer.expect("AUTH").await;
+                peer.send("334 \r\n").await;
+                line = peer.line().await;
+            }
+            peer.send(line + "\r\n").await;
+            peer.silence().await;
+        })
+        .await;
+        let error = connect_error(&server).await;
+        assert_eq!(error.kind(), ErrorKind::Protocol);
+        let said = format!("{error:?} {}", error.to_json());
+        assert!(said.contains("[redacted]"), "{said}");
+        assert!(!said.contains("dXNlcj1q"), "{said}");
+    }
+}
+
 /// Hands out its token once the server has greeted, and lets the server go on once it was asked.
 #[derive(Debug)]
 struct Entangled {
