@@ -93,8 +93,10 @@ impl SmtpEngine {
         self.count();
         self.dialogue.wire.close().await;
         match result {
-            // It was to be closed anyway.
-            Err(error) if error.kind() == ErrorKind::ConnectionLost => Ok(()),
+            // It was to be closed anyway, and a 421 says no more than that.
+            Err(error) if matches!(error.kind(), ErrorKind::ConnectionLost | ErrorKind::Unavailable) => {
+                Ok(())
+            }
             result => result,
         }
     }

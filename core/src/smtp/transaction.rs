@@ -13,7 +13,7 @@ use super::dialogue::Dialogue;
 use super::dot::{self, DotStuffer};
 use super::reply::Reply;
 use super::{Envelope, RecipientResult, RejectedRecipients, SendReport};
-use crate::error::{Error, ErrorKind, Layer, Result, Retry};
+use crate::error::{Error, ErrorKind, Layer, Result};
 use crate::net::Timeouts;
 
 /// A message is stuffed in steps of this many bytes.
@@ -90,7 +90,7 @@ impl<'a> Transaction<'a> {
             end => match (self.refusal(), end) {
                 (Some(refusal), _) => Err(refusal),
                 (None, Ok(())) => self.report(),
-                (None, Err(error)) if self.is_out && error.server().is_none() => Err(unknown(error)),
+                (None, Err(error)) if self.is_out && !is_answer(&error) => Err(unknown(error)),
                 (None, Err(error)) => Err(error),
             },
         }
@@ -301,14 +301,12 @@ impl<'a> Transaction<'a> {
     }
 
     fn recipients_refusal(&self) -> Option<Error> {
-        let mut refused = self.recipients.iter().filter(|reply| !reply.is_positive());
-        let first = refused.clone().next()?;
-        let server = first.to_server(|text| self.dialogue.wire.tap().scrub(text));
+        let refused = || self.recipients.iter().filter(|reply| !reply.is_positive());
+        // Whether to try again hangs on the one that lasts where all are demanded, and else on the one that passes.
+        let telling = refused().find(|reply| reply.is_transient() != self.manner.all_recipients);
+        let reply = telling.or_else(|| refused().next())?;
+        let server = reply.to_server(|text| self.dialogue.wire.tap().scrub(text));
         let error = crate::doctor::refusal(Layer::Smtp, "RCPT TO", ErrorKind::RecipientsRejected, server);
-        let error = match error.retry() {
-            Retry::Never if refused.all(Reply::is_transient) => error.with_retry(Retry::Backoff),
-            _ => error,
-        };
         Some(error.with_source(RejectedRecipients {
             recipients: self.results(),
         }))
@@ -355,6 +353,11 @@ impl Step {
             Step::Reset | Step::Mail | Step::Recipient | Step::Data => timeouts.step,
         }
     }
+}
+
+/// Whether the error is the server's own word on the mail: a 421. One that breaks the protocol says nothing of it.
+fn is_answer(error: &Error) -> bool {
+    error.server().is_some() && error.kind() != ErrorKind::Protocol
 }
 
 fn unknown(cause: Error) -> Error {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
-use exomail::ErrorKind;
 use exomail::message::RawMessage;
+use exomail::{ErrorKind, Retry};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::mpsc;
 
@@ -104,6 +104,23 @@ async fn after_the_message_is_out_the_outcome_is_unknown() {
 }
 
 #[tokio::test]
+async fn a_verdict_that_is_none_leaves_the_outcome_unknown() {
+    for verdict in ["354 go on", "100 wait", "what?"] {
+        let server = start(move |mut peer: Peer| async move {
+            welcome(&mut peer, EXCHANGE).await;
+            opening(&mut peer, 1).await;
+            chunks(&mut peer).await;
+            peer.send(all_fine(1) + verdict + "\r\n").await;
+            peer.silence().await;
+        })
+        .await;
+        let mut session = connect(&server).await;
+        let error = send(&mut session, MESSAGE).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_that_came_before_the_cut_settles_the_outcome() {
     let server = start(|mut peer: Peer| async move {
         welcome(&mut peer, EXCHANGE).await;
@@ -142,7 +159,12 @@ async fn a_cut_before_the_end_of_the_message_is_safe_to_repeat() {
 
 #[tokio::test]
 async fn a_connection_that_ended_between_mails_is_noticed_before_anything_is_sent() {
-    for farewell in ["", "421 4.4.2 idle too long\r\n"] {
+    for farewell in [
+        "",
+        "421 4.4.2 idle too long\r\n",
+        "451 4.4.2 idle too long\r\n",
+        "bye",
+    ] {
         let (said, mut heard) = mpsc::channel(1);
         let server = start(move |mut peer: Peer| {
             let said = said.clone();
@@ -168,11 +190,12 @@ async fn a_connection_that_ended_between_mails_is_noticed_before_anything_is_sen
         heard.recv().await.unwrap();
         settle().await;
         let error = send(&mut session, MESSAGE).await.unwrap_err();
-        let kind = match farewell {
-            "" => ErrorKind::ConnectionLost,
-            _ => ErrorKind::Unavailable,
+        let kind = match farewell.get(..3) {
+            None => ErrorKind::ConnectionLost,
+            Some("421") => ErrorKind::Unavailable,
+            Some(_) => ErrorKind::Protocol,
         };
-        assert_eq!(error.kind(), kind, "{error}");
+        assert_eq!((error.kind(), error.retry()), (kind, Retry::Backoff), "{error}");
         assert_eq!(session.flights(), flights);
         assert!(session.is_spent());
     }

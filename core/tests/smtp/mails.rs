@@ -376,3 +376,14 @@ async fn signs_of_life() {
     // The server hangs up without an answer: that was the purpose.
     session.quit().await.unwrap();
 }
+
+#[tokio::test]
+async fn goodbye_succeeds_though_the_server_has_said_it_first() {
+    let server = start(|mut peer: Peer| async move {
+        welcome(&mut peer, EXCHANGE).await;
+        peer.send("421 4.4.2 idle too long\r\n").await;
+        peer.silence().await;
+    })
+    .await;
+    connect(&server).await.quit().await.unwrap();
+}

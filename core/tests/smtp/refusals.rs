@@ -74,6 +74,45 @@ async fn when_no_recipient_is_accepted_the_session_stays_usable() {
 }
 
 #[tokio::test]
+async fn whether_to_try_again_does_not_hang_on_the_order_of_recipients() {
+    let (gone, busy) = ("550 5.1.1 no such user", "450 4.2.1 try again");
+    for (replies, all, retry) in [
+        ([gone, busy], false, Retry::Backoff),
+        ([busy, gone], false, Retry::Backoff),
+        ([gone, busy], true, Retry::Never),
+        ([busy, gone], true, Retry::Never),
+        ([busy, "250 ok"], true, Retry::Backoff),
+        ([gone, "250 ok"], true, Retry::Never),
+        // Lasting, whatever its code says: the table knows better.
+        (["450 4.5.3 too many"; 2], false, Retry::Never),
+    ] {
+        let server = start(move |mut peer: Peer| async move {
+            welcome(&mut peer, EXCHANGE).await;
+            opening(&mut peer, 2).await;
+            if !all {
+                chunks(&mut peer).await;
+            }
+            let verdict = if all { "" } else { "503 5.5.1 no recipients\r\n" };
+            peer.send(format!("250 ok\r\n{}\r\n{verdict}", replies.join("\r\n")))
+                .await;
+            peer.silence().await;
+        })
+        .await;
+        let mut session = connect(&server).await;
+        let options = SendOptions {
+            all_recipients: all,
+            ..SendOptions::default()
+        };
+        let to = envelope(&["a@example.com", "b@example.com"]);
+        let error = session
+            .send(&to, RawMessage::from_bytes(MESSAGE), &options)
+            .await
+            .unwrap_err();
+        assert_eq!(error.retry(), retry, "{replies:?} {all}");
+    }
+}
+
+#[tokio::test]
 async fn data_without_recipients_is_ended_by_a_lone_dot() {
     // RFC 2920 §3.1.
     for data in ["354 go ahead", "554 5.5.1 no valid recipients"] {
