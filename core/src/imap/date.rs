@@ -52,7 +52,7 @@ pub(crate) fn read_date_time(text: &str) -> Option<Timestamp> {
     );
     let zone = words.next().unwrap_or("+0000");
     let (sign, digits) = zone.split_at_checked(1)?;
-    let zone: i64 = digits.parse().ok()?;
+    let zone = i64::from(digits.parse::<u16>().ok()?);
     let seconds = (zone / 100 * 60 + zone % 100) * 60 * if sign == "-" { -1 } else { 1 };
     let local =
         civil::DateTime::new(year, i8::try_from(month + 1).ok()?, day, hour, minute, second, 0).ok()?;
@@ -107,6 +107,9 @@ mod tests {
             "1-Feb-2026 00:00 +0000",
             "x-y-z a:b:c é",
             "1-Feb-2026 1:1:1 +9999999",
+            // Once an overflow.
+            "1-Feb-2026 1:1:1 +9000000000000000000",
+            "1-Feb-2026 1:1:1 --100",
         ] {
             assert_eq!(at(text), None, "{text}");
         }
