@@ -72,23 +72,20 @@ pub(crate) fn decode(name: &[u8]) -> String {
     let mut rest = &*name;
     while let Some((before, shifted)) = rest.split_once('&') {
         decoded.push_str(before);
-        match shifted.split_once('-') {
-            Some(("", after)) => {
-                decoded.push('&');
-                rest = after;
-            }
-            Some((base64, after))
-                if units(base64).is_some_and(|text| {
-                    decoded.push_str(&text);
-                    true
-                }) =>
-            {
-                rest = after;
-            }
-            _ => {
-                decoded.push('&');
-                rest = shifted;
-            }
+        // Up to the first character that can't be in it: looking for the `-` anywhere would look through the rest of
+        // the name for each `&`, and a server chooses how many there are.
+        let end = shifted.find(|c: char| !(c.is_ascii_alphanumeric() || "+,=".contains(c)));
+        let (base64, after) = shifted.split_at(end.unwrap_or(shifted.len()));
+        let text = after.strip_prefix('-').and_then(|after| match base64 {
+            "" => Some(("&".to_owned(), after)),
+            _ => Some((units(base64)?, after)),
+        });
+        if let Some((text, after)) = text {
+            decoded.push_str(&text);
+            rest = after;
+        } else {
+            decoded.push('&');
+            rest = shifted;
         }
     }
     decoded.push_str(rest);
@@ -145,6 +142,13 @@ mod tests {
             assert_eq!(decode(wire.as_bytes()), name);
         }
         assert_eq!(decode(b"\xff"), "\u{fffd}");
+    }
+
+    #[test]
+    fn a_hostile_name_takes_no_time_with_the_square_of_its_length() {
+        for name in ["&".repeat(1 << 20), "&AA".repeat(1 << 18)] {
+            assert_eq!(decode(name.as_bytes()), name);
+        }
     }
 
     #[test]
