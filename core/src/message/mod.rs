@@ -19,7 +19,7 @@
 mod address;
 mod compose;
 pub(crate) mod line_ends;
-mod parse;
+pub(crate) mod parse;
 pub(crate) mod raw;
 
 pub use address::{Address, AddressGroup};

@@ -95,7 +95,7 @@ fn ended(value: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// An unstructured value, decoded.
-pub(super) fn text(value: &[u8]) -> String {
+pub(crate) fn text(value: &[u8]) -> String {
     match MessageStream::new(&ended(value)).parse_unstructured() {
         HeaderValue::Text(text) => text.into_owned(),
         _ => String::new(),
@@ -171,7 +171,7 @@ impl Parameterized {
             Some(subtype) => format!("{}/{subtype}", parsed.c_type),
             None => parsed.c_type.into_owned(),
         };
-        let continued = parameter::continued(&String::from_utf8_lossy(&value));
+        let continued = parameter::continued(parameter::split(&String::from_utf8_lossy(&value)));
         let others = parsed.attributes.unwrap_or_default().into_iter();
         let others =
             others.map(|attribute| (attribute.name.to_ascii_lowercase(), attribute.value.into_owned()));

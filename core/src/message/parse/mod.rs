@@ -5,14 +5,14 @@
 //! square of the size when boundaries are announced that never come. What a header field says, and the many charsets,
 //! are mail-parser's.
 
-mod field;
+pub(crate) mod field;
 mod file_name;
 mod message;
-mod parameter;
+pub(crate) mod parameter;
 mod part;
 mod split;
 mod summary;
-mod transfer;
+pub(crate) mod transfer;
 
 pub use field::Header;
 pub use message::Message;

@@ -12,9 +12,10 @@ struct Piece<'a> {
     value: &'a str,
 }
 
-/// The parameters of a field that come in numbered pieces, or in one encoded piece; names in lower case.
-pub(super) fn continued(field: &str) -> Vec<(String, String)> {
-    let mut pieces: Vec<Piece<'_>> = split(field).filter_map(piece).take(MAX_PIECES).collect();
+/// Those of the parameters that come in numbered pieces, or in one encoded piece; names in lower case.
+pub(crate) fn continued<'a>(parameters: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<(String, String)> {
+    let pieces = parameters.filter_map(|(name, value)| piece(name, value));
+    let mut pieces: Vec<Piece<'_>> = pieces.take(MAX_PIECES).collect();
     // Stable: of two pieces with one number the first counts.
     pieces.sort_by(|a, b| (&a.name, a.number).cmp(&(&b.name, b.number)));
     pieces.dedup_by(|b, a| a.name == b.name && a.number == b.number);
@@ -45,19 +46,14 @@ fn join(pieces: &[Piece<'_>]) -> String {
     transfer::text(charset, &bytes)
 }
 
-/// `name*0*=value`, `name*0=value` or `name*=value`; `None` for any other parameter.
-fn piece(parameter: &str) -> Option<Piece<'_>> {
-    let (name, value) = parameter.split_once('=')?;
-    let (name, rest) = name.trim().split_once('*')?;
+/// `name*0*`, `name*0` or `name*`; `None` for any other parameter.
+fn piece<'a>(name: &str, value: &'a str) -> Option<Piece<'a>> {
+    let (name, rest) = name.split_once('*')?;
     let (number, encoded) = match rest.strip_suffix('*') {
         Some(number) => (number.parse().ok()?, true),
         None if rest.is_empty() => (0, true),
         None => (rest.parse().ok()?, false),
     };
-    let value = value.trim();
-    let value = value
-        .strip_prefix('"')
-        .map_or(value, |inner| inner.strip_suffix('"').unwrap_or(inner));
     Some(Piece {
         name: name.to_ascii_lowercase(),
         number,
@@ -66,8 +62,8 @@ fn piece(parameter: &str) -> Option<Piece<'_>> {
     })
 }
 
-/// The parameters of a field: what stands between semicolons outside quotes.
-fn split(field: &str) -> impl Iterator<Item = &str> {
+/// Names and values of a field's parameters: what stands between semicolons outside quotes.
+pub(super) fn split(field: &str) -> impl Iterator<Item = (&str, &str)> {
     let (mut quoted, mut escaped) = (false, false);
     let parts = field.split(move |c: char| {
         let ends = c == ';' && !quoted;
@@ -77,7 +73,14 @@ fn split(field: &str) -> impl Iterator<Item = &str> {
         escaped = c == '\\' && !escaped;
         ends
     });
-    parts.skip(1)
+    parts.skip(1).filter_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        let value = value.trim();
+        let unquoted = value
+            .strip_prefix('"')
+            .map(|inner| inner.strip_suffix('"').unwrap_or(inner));
+        Some((name.trim(), unquoted.unwrap_or(value)))
+    })
 }
 
 fn percent_decode(text: &str, out: &mut Vec<u8>) {
@@ -125,7 +128,7 @@ mod tests {
             ("a; *=; x*y=1; x**=2; =", vec![("", "")]),
             ("", vec![]),
         ] {
-            let found = continued(field);
+            let found = continued(split(field));
             let found: Vec<_> = found
                 .iter()
                 .map(|(name, value)| (name.as_str(), value.as_str()))

@@ -67,7 +67,7 @@ pub(super) fn hex(digit: u8) -> u8 {
 
 /// The text of bytes in a charset. An unknown charset is read as UTF-8, what does not fit is replaced; without one it
 /// is UTF-8 where it can be, else windows-1252.
-pub(super) fn text(charset: Option<&str>, bytes: &[u8]) -> String {
+pub(crate) fn text(charset: Option<&str>, bytes: &[u8]) -> String {
     match charset.map(|charset| (charset, charset_decoder(charset.trim().as_bytes()))) {
         Some((_, Some(decoder))) => decoder(bytes),
         Some((_, None)) => String::from_utf8_lossy(bytes).into_owned(),
