@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -26,7 +27,7 @@ pub(crate) trait Pooled: Sized + Send + 'static {
 }
 
 /// Sessions that wait for work. A connection is only made when none is idle, and a lease needs one of `limit`
-/// permits, so there are never more than `limit` connections.
+/// permits, and so does a farewell: there are never more than `limit` connections.
 pub(crate) struct Pool<S: Pooled> {
     permits: Arc<Semaphore>,
     idle: Mutex<Idle<S>>,
@@ -34,14 +35,15 @@ pub(crate) struct Pool<S: Pooled> {
 
 struct Idle<S> {
     sessions: Vec<(S, Instant)>,
-    reaper: bool,
+    /// The task that ends those that were idle for long. It may have gone with its runtime.
+    reaper: Option<AbortHandle>,
 }
 
 impl<S: Pooled> Pool<S> {
     pub(crate) fn new(limit: usize) -> Arc<Self> {
         let idle = Mutex::new(Idle {
             sessions: Vec::new(),
-            reaper: false,
+            reaper: None,
         });
         Arc::new(Self {
             permits: Arc::new(Semaphore::new(limit)),
@@ -84,10 +86,25 @@ impl<S: Pooled> Pool<S> {
 
     /// Ends every idle session politely.
     pub(crate) async fn close(&self) {
-        let sessions = std::mem::take(&mut self.idle().sessions);
-        for (session, _) in sessions {
+        for (session, _permit) in self.retire(|_| true) {
             session.end().await;
         }
+    }
+
+    /// Takes out the idle sessions that `ends` is true for, each with a permit, which it needs until the server has
+    /// hung up. Where none is free somebody is about to lease a session: it stays.
+    fn retire(&self, ends: impl Fn(Instant) -> bool) -> Vec<(S, OwnedSemaphorePermit)> {
+        let (mut retired, mut kept) = (Vec::new(), Vec::new());
+        let mut idle = self.idle();
+        for (session, since) in std::mem::take(&mut idle.sessions) {
+            let permit = ends(since).then(|| self.permits.clone().try_acquire_owned());
+            match permit {
+                Some(Ok(permit)) => retired.push((session, permit)),
+                _ => kept.push((session, since)),
+            }
+        }
+        idle.sessions = kept;
+        retired
     }
 
     fn idle(&self) -> MutexGuard<'_, Idle<S>> {
@@ -107,11 +124,10 @@ impl<S: Pooled> Pool<S> {
         let mut idle = self.idle();
         idle.sessions.push((session, Instant::now()));
         // Without a runtime there is no task to end idle sessions; the next lease finds out whether they live.
-        if !idle.reaper
+        if idle.reaper.as_ref().is_none_or(AbortHandle::is_finished)
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            idle.reaper = true;
-            runtime.spawn(reap(Arc::downgrade(self)));
+            idle.reaper = Some(runtime.spawn(reap(Arc::downgrade(self))).abort_handle());
         }
     }
 }
@@ -121,19 +137,12 @@ async fn reap<S: Pooled>(pool: std::sync::Weak<Pool<S>>) {
     loop {
         tokio::time::sleep(KEPT / 2).await;
         let Some(pool) = pool.upgrade() else { return };
-        let (old, last) = {
-            let mut idle = pool.idle();
-            let (old, young): (Vec<_>, Vec<_>) = std::mem::take(&mut idle.sessions)
-                .into_iter()
-                .partition(|(_, since)| since.elapsed() >= KEPT);
-            idle.sessions = young;
-            idle.reaper = !idle.sessions.is_empty();
-            (old, idle.sessions.is_empty())
-        };
-        for (session, _) in old {
+        for (session, _permit) in pool.retire(|since| since.elapsed() >= KEPT) {
             session.end().await;
         }
-        if last {
+        let mut idle = pool.idle();
+        if idle.sessions.is_empty() {
+            idle.reaper = None;
             return;
         }
     }
@@ -251,6 +260,7 @@ mod tests {
         }
 
         async fn end(self) {
+            tokio::time::sleep(Duration::from_millis(200)).await;
             self.counts.ended.fetch_add(1, Ordering::SeqCst);
         }
     }
@@ -326,7 +336,7 @@ mod tests {
         assert_eq!(counts.ended.load(Ordering::SeqCst), 1);
         drop(lease);
         drop(pool);
-        tokio::task::yield_now().await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
         assert_eq!(
             (
                 counts.ended.load(Ordering::SeqCst),
@@ -334,5 +344,39 @@ mod tests {
             ),
             (2, 0)
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_farewell_counts_as_a_connection() {
+        let (pool, counts) = (Pool::new(1), Arc::new(Counts::default()));
+        drop(pool.lease(any, || Fake::connect(counts.clone())).await.unwrap());
+        // Within the farewell of the reaper, then of `close`.
+        tokio::time::sleep(KEPT + Duration::from_millis(100)).await;
+        drop(pool.lease(any, || Fake::connect(counts.clone())).await.unwrap());
+        let lease = async {
+            tokio::task::yield_now().await;
+            pool.lease(any, || Fake::connect(counts.clone())).await.unwrap()
+        };
+        let (lease, ()) = tokio::join!(lease, pool.close());
+        drop(lease);
+        assert_eq!(counts.ended.load(Ordering::SeqCst), 2);
+        assert_eq!(counts.most.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn idle_sessions_end_although_an_earlier_runtime_is_gone() {
+        let (pool, counts) = (Pool::new(1), Arc::new(Counts::default()));
+        for wait in [Duration::ZERO, KEPT * 2] {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .start_paused(true)
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                drop(pool.lease(any, || Fake::connect(counts.clone())).await.unwrap());
+                tokio::time::sleep(wait).await;
+            });
+        }
+        assert_eq!(counts.ended.load(Ordering::SeqCst), 1);
     }
 }
