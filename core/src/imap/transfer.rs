@@ -160,6 +160,7 @@ impl ImapEngine {
                     ));
             }
         }
+        let set = &self.arrived(set).await?;
         let copied = self.copy(set, folder).await?;
         let flags = write_flags(&[Flag::Deleted])?;
         let mut commands = Command::for_set("UID STORE", set, &format!("{} {flags}", Store::Add.item()));
@@ -171,6 +172,22 @@ impl ImapEngine {
         self.run_all(&commands, ErrorKind::Rejected, never, &mut |_| {})
             .await?;
         Ok(copied)
+    }
+
+    /// The set without UIDs that no message has yet. A message that comes in between COPY and STORE would get one of
+    /// them, and be expunged without having been copied.
+    async fn arrived(&mut self, set: &UidSet) -> Result<UidSet> {
+        let first = Uid::new(1).zip(set.last()).map(|(one, last)| {
+            let next = self.selected.as_ref().and_then(|selected| selected.uid_next);
+            (next.and_then(Uid::new).unwrap_or(one), last)
+        });
+        match first {
+            Some((next, last)) if last >= next => {
+                let newest = self.search(&Query::all().uid(&UidSet::starting_at(next))).await?;
+                Ok(newest.last().map(|newest| set.up_to(*newest)).unwrap_or_default())
+            }
+            _ => Ok(set.clone()),
+        }
     }
 
     pub(super) async fn expunge(&mut self) -> Result<u32> {

@@ -110,6 +110,17 @@ impl UidSet {
             .flat_map(|&(first, last)| (first..=last).filter_map(Uid::new))
     }
 
+    /// The highest UID in it.
+    pub(crate) fn last(&self) -> Option<Uid> {
+        self.0.last().and_then(|&(_, last)| Uid::new(last))
+    }
+
+    /// Those of its UIDs that are not above `last`.
+    pub(crate) fn up_to(&self, last: Uid) -> Self {
+        let ranges = self.0.iter().take_while(|&&(first, _)| first <= last.get());
+        Self(ranges.map(|&(first, end)| (first, end.min(last.get()))).collect())
+    }
+
     /// Adds a UID.
     pub fn insert(&mut self, uid: Uid) {
         self.0.push((uid.get(), uid.get()));
@@ -315,6 +326,18 @@ mod tests {
         ] {
             assert_eq!(set.contains(Uid::new(uid).unwrap()), there, "{uid}");
         }
+    }
+
+    #[test]
+    fn sets_are_cut_at_a_uid() {
+        for (last, rest) in [(1, ""), (2, "2"), (9, "2:4,9"), (200, "2:4,9,100:200")] {
+            assert_eq!(
+                set("2:4,9,100:*").up_to(Uid::new(last).unwrap()).to_string(),
+                rest
+            );
+        }
+        assert_eq!(set("2:4,9").last(), Uid::new(9));
+        assert_eq!(UidSet::new().last(), None);
     }
 
     #[test]

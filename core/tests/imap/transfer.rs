@@ -72,6 +72,26 @@ async fn without_move_messages_are_copied_and_expunged() {
     assert_eq!(said(&server).len(), 4);
 }
 
+/// A message that comes in behind the COPY has a UID of an open set, and was not copied.
+#[tokio::test]
+async fn without_move_what_comes_in_meanwhile_stays() {
+    let server = dialogue(
+        "* CAPABILITY IMAP4rev1 UIDPLUS\r\n",
+        &[
+            ("A6 UID SEARCH UID 22588:*", "* SEARCH 22590\r\nA6 OK\r\n"),
+            ("A7 UID COPY 5:22590 \"Archive\"", "* 6996 EXISTS\r\nA7 OK\r\n"),
+            ("A8 UID STORE 5:22590 +FLAGS.SILENT (\\Deleted)", ""),
+            ("A9 UID EXPUNGE 5:22590", "A8 OK\r\n* 1 EXPUNGE\r\nA9 OK\r\n"),
+            ("A10 UID SEARCH UID 22588:*", "* SEARCH\r\nA10 OK\r\n"),
+        ],
+    )
+    .await;
+    let mut session = connect(&server).await;
+    session.move_to(&set("5:*"), "Archive").await.unwrap();
+    assert_eq!(session.move_to(&set("5:*"), "Archive").await.unwrap(), None);
+    assert_eq!(said(&server).len(), 5, "nothing is there: nothing is copied");
+}
+
 #[tokio::test]
 async fn without_uidplus_nobody_elses_messages_are_expunged() {
     let server = dialogue(
