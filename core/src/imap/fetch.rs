@@ -199,8 +199,12 @@ impl Transfer<'_> {
 
     /// Takes a body off the wire.
     async fn body(&mut self, engine: &mut ImapEngine, uid: Option<Uid>, size: u64) -> Result<()> {
+        if self.arriving.is_some() {
+            let detail = "the server sends two bodies of a message where one was asked for";
+            return Err(engine.out_of_step(NAME, detail.to_owned()));
+        }
         let mut arriving = match uid.or(self.only) {
-            Some(uid) if self.set.contains(uid) && self.arriving.is_none() => Arriving::Streamed(uid),
+            Some(uid) if self.set.contains(uid) => Arriving::Streamed(uid),
             Some(_) => Arriving::Ignored,
             None if size <= HELD_BACK => Arriving::Held(BytesMut::new()),
             None => {

@@ -25,8 +25,9 @@ use crate::message::RawMessage;
 use crate::net::{Actor, Connector, Endpoint, Job};
 use crate::sasl::Login;
 
-/// Folders of one LIST that are kept.
+/// Folders of one LIST that are kept, and bytes of their names and attributes: a name may be a literal of a megabyte.
 const MAX_FOLDERS: usize = 50_000;
+const MAX_LIST: usize = 16 << 20;
 
 /// An IMAP session that is signed in to one mailbox.
 ///
@@ -128,7 +129,7 @@ impl ImapSession {
     pub async fn folders(&mut self) -> Result<Vec<Folder>> {
         self.run("LIST", |engine| {
             Box::pin(async move {
-                let mut folders = Vec::new();
+                let (mut folders, mut bytes) = (Vec::new(), 0);
                 let mut collect = |data: Untagged| {
                     if let Untagged::List {
                         attributes,
@@ -137,6 +138,10 @@ impl ImapSession {
                     } = data
                         && folders.len() < MAX_FOLDERS
                     {
+                        bytes += name.len() + attributes.iter().map(String::len).sum::<usize>();
+                        if bytes > MAX_LIST {
+                            return;
+                        }
                         folders.push(Folder::read(attributes, delimiter, &name));
                     }
                 };
@@ -239,20 +244,25 @@ impl ImapSession {
             )
             .with_source(error)
         };
-        let (mut found, mut written) = (false, 0);
+        let (mut complete, mut written) = (false, 0);
         let mut bodies = self.fetch_many(&UidSet::from(uid), section);
         while let Some(event) = bodies.next().await? {
             match event {
-                BodyEvent::Begin { .. } => found = true,
-                BodyEvent::Chunk(chunk) => {
+                // A server that sends it once more does not get it into the sink twice.
+                BodyEvent::Chunk(chunk) if !complete => {
                     sink.write_all(&chunk).await.map_err(failed)?;
                     written += chunk.len() as u64;
                 }
-                BodyEvent::End { .. } => {}
+                BodyEvent::End { .. } => complete = true,
+                BodyEvent::Begin { .. } | BodyEvent::Chunk(_) => {}
             }
         }
         sink.flush().await.map_err(failed)?;
-        if found { Ok(written) } else { Err(not_found(uid)) }
+        if complete {
+            Ok(written)
+        } else {
+            Err(not_found(uid))
+        }
     }
 
     /// Asks for the bodies of many messages, or for a section of each: one flight for hundreds. Those that are gone do

@@ -309,3 +309,37 @@ async fn without_an_open_folder_nothing_is_asked() {
     }
     assert!(!session.is_spent());
 }
+
+#[tokio::test]
+async fn two_bodies_in_one_response_end_the_session() {
+    let server = dialogue(
+        AFTER,
+        &[(
+            "A6 UID FETCH 5 (UID BODY.PEEK[])",
+            "* 1 FETCH (UID 5 BODY[] {2}\r\nab BODY[] {2}\r\ncd)\r\nA6 OK\r\n",
+        )],
+    )
+    .await;
+    let mut session = connect(&server).await;
+    let error = session.fetch(uid(5), &Section::whole(), &mut Vec::new()).await;
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::Protocol);
+    assert!(session.is_spent());
+}
+
+#[tokio::test]
+async fn a_message_that_is_sent_twice_is_written_once() {
+    let server = dialogue(
+        AFTER,
+        &[(
+            "A6 UID FETCH 5 (UID BODY.PEEK[])",
+            "* 1 FETCH (UID 5 BODY[] {2}\r\nab)\r\n* 1 FETCH (UID 5 BODY[] {2}\r\nab)\r\nA6 OK\r\n",
+        )],
+    )
+    .await;
+    let (mut session, mut sink) = (connect(&server).await, Vec::new());
+    assert_eq!(
+        session.fetch(uid(5), &Section::whole(), &mut sink).await.unwrap(),
+        2
+    );
+    assert_eq!(sink, b"ab");
+}
