@@ -25,11 +25,19 @@ fn a_huge_message_passes_through_little_memory() {
     // Idle: everything that the others do, but for the message.
     let idle = peak(&tenant, &["folders"]).max(peak(&tenant, &["pop3", "list"]));
     let sending = peak(&tenant, &["send", "--eml", path]);
-    assert!(sending < idle + ALLOWED, "sending took {sending} KiB, idle is {idle} KiB");
+    assert!(
+        sending < idle + ALLOWED,
+        "sending took {sending} KiB, idle is {idle} KiB"
+    );
     for (command, folder) in [(&["fetch"][..], "imap"), (&["pop3", "fetch", "--all"], "pop3")] {
         let fetching = peak(&tenant, &[command, &["--output", folder]].concat());
-        assert!(fetching < idle + ALLOWED, "{command:?} took {fetching} KiB, idle is {idle} KiB");
-        let fetched = fs::read_dir(tenant.home.path().join(folder)).expect("the folder").next();
+        assert!(
+            fetching < idle + ALLOWED,
+            "{command:?} took {fetching} KiB, idle is {idle} KiB"
+        );
+        let fetched = fs::read_dir(tenant.home.path().join(folder))
+            .expect("the folder")
+            .next();
         assert_ends_with(&fetched.expect("one file").expect("readable").path(), &message);
     }
 }
@@ -68,7 +76,10 @@ fn write_message(path: &Path, address: &str) {
 
 /// Compares from the end, piece by piece: the server has put header fields in front.
 fn assert_ends_with(whole: &Path, end: &Path) {
-    let (mut whole, mut end) = (File::open(whole).expect("a file"), File::open(end).expect("a file"));
+    let (mut whole, mut end) = (
+        File::open(whole).expect("a file"),
+        File::open(end).expect("a file"),
+    );
     let size = |file: &File| file.metadata().expect("metadata").len();
     let extra = size(&whole).checked_sub(size(&end)).expect("nothing is missing");
     std::io::copy(&mut Read::by_ref(&mut whole).take(extra), &mut std::io::sink()).expect("read");
