@@ -1,13 +1,19 @@
 //! [`Connector`]: TCP with nodelay, a time limit for each step, shared TLS.
 
+use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
 
 use super::{Tap, Tls, Transcript, Wire};
 use crate::error::{Error, ErrorKind, Layer, Result};
+
+/// How long an address may keep silent before the next one is tried beside it (RFC 8305 §5).
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// How TLS is reached on a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -66,7 +72,9 @@ impl Endpoint {
     pub fn from_url(protocol: Layer, url: &str) -> Result<Self> {
         let name = protocol.name();
         let refuse = |why: String| {
-            Error::new(ErrorKind::InvalidConfig, "endpoint", format!("{url:?} {why}")).with_hint(format!(
+            // Before an @ there may be a password.
+            let shown = url.rsplit_once('@').map_or(url, |(_, host)| host);
+            Error::new(ErrorKind::InvalidConfig, "endpoint", format!("{shown:?} {why}")).with_hint(format!(
                 "write {name}s://host:port for TLS from the first byte, {name}://host:port for STARTTLS"
             ))
         };
@@ -213,30 +221,53 @@ async fn dial(endpoint: &Endpoint) -> Result<TcpStream> {
         .await
         .map_err(|error| not_found(format!("{host} was not found: {error}")).with_source(error))?
         .collect();
-    let mut last = not_found(format!("{host} has no address"));
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(tcp) => {
-                // Without it Nagle's algorithm holds back the second small write of an exchange: 31 times slower.
-                tcp.set_nodelay(true).map_err(|error| {
-                    Error::new(ErrorKind::Connect, "connect", "TCP_NODELAY can't be set")
-                        .with_layer(Layer::Network)
-                        .with_source(error)
-                })?;
-                return Ok(tcp);
-            }
-            Err(error) => {
-                last = Error::new(
-                    ErrorKind::Connect,
-                    "connect",
-                    format!("{host}:{port} ({address}): {error}"),
-                )
-                .with_layer(Layer::Network)
-                .with_source(error);
-            }
+    let tcp = first_of(addresses, |address| async move {
+        TcpStream::connect(address).await.map_err(|error| {
+            Error::new(
+                ErrorKind::Connect,
+                "connect",
+                format!("{host}:{port} ({address}): {error}"),
+            )
+            .with_layer(Layer::Network)
+            .with_source(error)
+        })
+    })
+    .await
+    .unwrap_or_else(|| Err(not_found(format!("{host} has no address"))))?;
+    // Without it Nagle's algorithm holds back the second small write of an exchange: 31 times slower.
+    tcp.set_nodelay(true).map_err(|error| {
+        Error::new(ErrorKind::Connect, "connect", "TCP_NODELAY can't be set")
+            .with_layer(Layer::Network)
+            .with_source(error)
+    })?;
+    Ok(tcp)
+}
+
+/// The first attempt that succeeds, or the last that failed; `None` without any address.
+///
+/// An address that keeps silent does not hold up the others (RFC 8305 §5): where IPv6 leads nowhere, its addresses, which
+/// come first, would use up all the time there is.
+async fn first_of<T, F>(addresses: Vec<SocketAddr>, attempt: impl Fn(SocketAddr) -> F) -> Option<Result<T>>
+where
+    F: Future<Output = Result<T>>,
+{
+    let mut addresses = addresses.into_iter();
+    let mut attempts = FuturesUnordered::new();
+    let mut failed = None;
+    loop {
+        let next = addresses.next();
+        let more = next.is_some();
+        attempts.extend(next.map(&attempt));
+        tokio::select! {
+            biased;
+            ended = attempts.next() => match ended {
+                Some(Ok(connection)) => return Some(Ok(connection)),
+                Some(Err(error)) => failed = Some(Err(error)),
+                None => return failed,
+            },
+            () = tokio::time::sleep(ATTEMPT_DELAY), if more => {}
         }
     }
-    Err(last)
 }
 
 #[cfg(test)]
@@ -277,6 +308,35 @@ mod tests {
         ] {
             let error = Endpoint::from_url(layer, url).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidConfig, "{url}");
+            assert!(!error.to_string().contains("password"), "{error}");
         }
+    }
+
+    /// What each address does: `None` is silence.
+    async fn race(answers: &[Option<bool>]) -> (Option<Result<u16>>, Duration) {
+        let started = tokio::time::Instant::now();
+        let addresses = (1..).map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        let attempt = |address: SocketAddr| async move {
+            match answers[usize::from(address.port()) - 1] {
+                None => std::future::pending().await,
+                Some(true) => Ok(address.port()),
+                Some(false) => Err(Error::new(ErrorKind::Connect, "connect", address.to_string())),
+            }
+        };
+        let outcome = first_of(addresses.take(answers.len()).collect(), attempt).await;
+        (outcome, started.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_address_does_not_hold_up_the_next() {
+        let (won, after) = race(&[None, None, Some(true), Some(true)]).await;
+        assert_eq!((won.unwrap().unwrap(), after), (3, 2 * ATTEMPT_DELAY));
+        let (won, after) = race(&[Some(false), Some(false), Some(true)]).await;
+        assert_eq!((won.unwrap().unwrap(), after), (3, Duration::ZERO));
+        let (failed, _) = race(&[Some(false), Some(false)]).await;
+        assert_eq!(failed.unwrap().unwrap_err().detail(), "127.0.0.1:2");
+        assert!(race(&[]).await.0.is_none());
+        let silent = tokio::time::timeout(Duration::from_secs(9), race(&[None, Some(false)])).await;
+        assert!(silent.is_err());
     }
 }
