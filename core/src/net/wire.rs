@@ -7,6 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use rustls::CertificateError;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_rustls::TlsConnector;
@@ -249,8 +250,13 @@ impl Wire {
         let Some(stream) = &mut self.stream else {
             return Err(self.closed("read"));
         };
-        let result = write_and_listen(stream, &[], &mut self.inbound).await;
-        self.settle("read", Ok(result))
+        // Nothing is to be written, but TLS may have an answer of its own to send.
+        let result = tokio::time::timeout(
+            self.timeouts.step,
+            write_and_listen(stream, &[], &mut self.inbound),
+        )
+        .await;
+        self.settle("read", result)
     }
 
     /// Waits for more bytes, no longer than `limit`; a flight ends here. Returns how many came, never 0.
@@ -439,10 +445,21 @@ impl std::fmt::Debug for Wire {
 }
 
 fn tls_error(host: &str, error: io::Error) -> Error {
-    let hint = match error
+    let cause = error
         .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-    {
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let kind = match cause {
+        Some(_) => ErrorKind::Tls,
+        // The connection broke meanwhile, as it may at any other time: worth another try.
+        None => ErrorKind::ConnectionLost,
+    };
+    let hint = match cause {
+        Some(rustls::Error::InvalidCertificate(
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. },
+        )) => "the certificate is out of its time: check this machine's clock",
         Some(rustls::Error::InvalidCertificate(_)) => {
             "the certificate is not trusted for this name: a company proxy may intercept TLS (give its CA), or the host is wrong"
         }
@@ -451,7 +468,7 @@ fn tls_error(host: &str, error: io::Error) -> Error {
         }
         _ => "the server must speak TLS 1.2 or later",
     };
-    Error::new(ErrorKind::Tls, "TLS", format!("{host}: {error}"))
+    Error::new(kind, "TLS", format!("{host}: {error}"))
         .with_layer(Layer::Tls)
         .with_hint(hint)
         .with_source(error)
@@ -533,6 +550,18 @@ mod tests {
         let error = wire.line(100).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TimedOut);
         assert_eq!(wire.flights(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_handshake_that_is_cut_may_be_tried_again() {
+        let tls = Tls::system().unwrap();
+        for (said, kind) in [("", ErrorKind::ConnectionLost), ("220 mx\r\n", ErrorKind::Tls)] {
+            let (client, mut server) = tokio::io::duplex(1000);
+            server.write_all(said.as_bytes()).await.unwrap();
+            server.shutdown().await.unwrap();
+            let error = wire(client).handshake(&tls, "localhost").await.unwrap_err();
+            assert_eq!((error.kind(), error.layer()), (kind, Layer::Tls), "{error}");
+        }
     }
 
     #[tokio::test]
