@@ -7,11 +7,14 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::{Error, ErrorKind, Layer, Result};
+
+const CUT: &str = "a call was cut before the server had answered";
 
 /// The future of one job, borrowing the engine.
 pub(crate) type Job<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
@@ -32,7 +35,22 @@ pub(crate) trait Engine: Send + 'static {
 pub(crate) struct Actor<E> {
     tasks: mpsc::Sender<Task<E>>,
     /// Why the session is spent, once it is.
-    spent: Arc<OnceLock<String>>,
+    spent: Arc<OnceLock<&'static str>>,
+}
+
+/// The caller of a job. When it goes away while the job is under way, the session is spent at once: it must not look
+/// usable until the task has noticed.
+struct Caller<'a> {
+    waits: Arc<AtomicBool>,
+    spent: &'a OnceLock<&'static str>,
+}
+
+impl Drop for Caller<'_> {
+    fn drop(&mut self) {
+        if self.waits.load(Ordering::Acquire) {
+            let _ = self.spent.set(CUT);
+        }
+    }
 }
 
 impl<E: Engine> Actor<E> {
@@ -45,11 +63,11 @@ impl<E: Engine> Actor<E> {
             while let Some(task) = inbox.recv().await {
                 let finished = task(&mut engine).await;
                 if !finished {
-                    let _ = verdict.set("a call was cut before the server had answered".to_owned());
+                    let _ = verdict.set(CUT);
                     break;
                 }
                 if engine.is_broken() {
-                    let _ = verdict.set("the connection broke in an earlier call".to_owned());
+                    let _ = verdict.set("the connection broke in an earlier call");
                     break;
                 }
             }
@@ -68,6 +86,12 @@ impl<E: Engine> Actor<E> {
         T: Send + 'static,
         F: for<'a> FnOnce(&'a mut E) -> Job<'a, T> + Send + 'static,
     {
+        let waits = Arc::new(AtomicBool::new(false));
+        let begun = waits.clone();
+        let caller = Caller {
+            waits,
+            spent: &self.spent,
+        };
         let (mut reply, answer) = oneshot::channel();
         let task: Task<E> = Box::new(move |engine| {
             Box::pin(async move {
@@ -75,6 +99,7 @@ impl<E: Engine> Actor<E> {
                     // The caller left before the job began: nothing was said, nothing is spoilt.
                     return true;
                 }
+                begun.store(true, Ordering::Release);
                 let result = tokio::select! {
                     biased;
                     result = job(engine) => result,
@@ -87,11 +112,13 @@ impl<E: Engine> Actor<E> {
         if self.tasks.send(task).await.is_err() {
             return Err(self.spent_error(operation));
         }
-        answer.await.unwrap_or_else(|_| Err(self.spent_error(operation)))
+        let answer = answer.await;
+        caller.waits.store(false, Ordering::Release);
+        answer.unwrap_or_else(|_| Err(self.spent_error(operation)))
     }
 
     fn spent_error(&self, operation: &'static str) -> Error {
-        let reason = self.spent.get().map_or("the session has ended", String::as_str);
+        let reason = self.spent.get().copied().unwrap_or("the session has ended");
         Error::new(
             ErrorKind::State,
             operation,
@@ -144,6 +171,8 @@ mod tests {
         let actor = Actor::spawn(Counter::default());
         let slow = actor.call("slow", |_| Box::pin(std::future::pending::<Result<()>>()));
         assert!(tokio::time::timeout(Duration::from_secs(1), slow).await.is_err());
+        // At once, though the task has not run since.
+        assert!(actor.is_spent());
         let error = actor
             .call("next", |engine| Box::pin(async { Ok(engine.value) }))
             .await
@@ -151,6 +180,21 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::State);
         assert!(error.detail().contains("cut"), "{error}");
         assert!(actor.is_spent());
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_goes_away_before_its_job_began_spoils_nothing() {
+        let actor = Actor::spawn(Counter::default());
+        {
+            let early = actor.call("early", |_| Box::pin(std::future::pending::<Result<()>>()));
+            assert!(futures_util::FutureExt::now_or_never(early).is_none());
+        }
+        assert!(!actor.is_spent());
+        let value = actor
+            .call("next", |engine| Box::pin(async { Ok(engine.value) }))
+            .await;
+        assert_eq!(value.unwrap(), 0);
+        assert!(!actor.is_spent());
     }
 
     #[tokio::test]
