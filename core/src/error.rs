@@ -464,19 +464,29 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.0.operation, self.0.detail)?;
         if let Some(server) = &self.0.server {
-            write!(f, "; the server said: {}", server.text.replace('\n', " / "))?;
+            write!(
+                f,
+                "; the server said: {}",
+                printable(&server.text.replace('\n', " / "))
+            )?;
             if let Some(challenge) = &server.challenge {
-                write!(f, " ({challenge})")?;
+                write!(f, " ({})", printable(challenge))?;
             }
         }
         if let Some(oauth) = &self.0.oauth {
-            write!(f, "; {}: {}", oauth.error, oauth.description.replace("\r\n", " "))?;
+            let description = oauth.description.replace("\r\n", " ");
+            write!(f, "; {}: {}", printable(&oauth.error), printable(&description))?;
         }
         if let Some(hint) = &self.0.hint {
             write!(f, "; hint: {hint}")?;
         }
         Ok(())
     }
+}
+
+/// What another machine said, as it may be shown: a control character could end the line of a log or steer a terminal.
+pub(crate) fn printable(text: &str) -> String {
+    text.replace(char::is_control, " ")
 }
 
 /// Equal to `Display` with the code in front: some languages show this form to users.
@@ -521,5 +531,26 @@ mod tests {
         assert!(text.contains("compare the Object ID"), "{text}");
         assert!(format!("{error:?}").starts_with("[401 auth_rejected] "));
         assert_eq!(error.to_json()["step"]["number"], "4b");
+    }
+
+    #[test]
+    fn what_is_shown_is_one_line_and_steers_no_terminal() {
+        let hostile = "550-no\n550 \x1b[2Jno\rfine\u{9b}0m";
+        let oauth = OAuthReply {
+            error: "invalid\nclient".to_owned(),
+            description: "one\r\ntwo\nthree".to_owned(),
+            ..OAuthReply::default()
+        };
+        let reply = ServerReply {
+            challenge: Some("status\x07".to_owned()),
+            ..ServerReply::text(hostile)
+        };
+        let error = Error::new(ErrorKind::Rejected, "DATA", "no")
+            .with_server(reply)
+            .with_oauth(oauth);
+        let shown = error.to_string();
+        assert!(!shown.contains(char::is_control), "{shown:?}");
+        assert!(shown.contains("550-no / 550"), "{shown}");
+        assert_eq!(error.server().unwrap().text, hostile);
     }
 }

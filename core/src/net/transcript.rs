@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::error::Layer;
+use crate::error::{Layer, printable};
 use crate::secret::Secret;
 
 /// Lines kept by default; older ones are dropped and counted.
@@ -53,7 +53,8 @@ impl fmt::Display for TranscriptLine {
             Direction::Note => "--",
         };
         let (millis, layer) = (self.at.as_millis(), self.layer.name());
-        write!(f, "{millis:>7} {layer}#{} {mark} {}", self.connection, self.text)
+        let text = printable(&self.text);
+        write!(f, "{millis:>7} {layer}#{} {mark} {text}", self.connection)
     }
 }
 
@@ -202,6 +203,8 @@ impl Tap {
 
     /// Records a line of the server, blanked. Returns nothing: callers that keep server text use [`Tap::scrub`].
     pub(crate) fn server(&self, line: &[u8]) {
+        // Looked through no further than is kept: a line of IMAP may have a megabyte.
+        let line = line.get(..2 * MAX_LINE).unwrap_or(line);
         self.record(Direction::Server, || self.scrub(&String::from_utf8_lossy(line)));
     }
 
@@ -268,6 +271,8 @@ mod tests {
             "500 5.3.3 Unrecognized command '[redacted]' [AM0PR02CA0134.eurprd02]"
         );
         assert_eq!(lines[1].text, "501 [redacted] too long");
+        tap.server(b"\x1b[2J550 no");
+        assert!(!transcript.lines()[2].to_string().contains(char::is_control));
     }
 
     #[test]

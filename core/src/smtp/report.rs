@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::error::ServerReply;
+use crate::error::{ServerReply, printable};
 
 /// What the server said of one recipient.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -71,7 +71,7 @@ impl fmt::Display for RejectedRecipients {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
         for result in self.recipients.iter().filter(|result| !result.accepted) {
-            let text = result.reply.text.replace('\n', " / ");
+            let text = printable(&result.reply.text.replace('\n', " / "));
             write!(f, "{separator}{}: {text}", result.address)?;
             separator = "; ";
         }
