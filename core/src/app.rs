@@ -305,7 +305,7 @@ fn check_tenant(tenant: &str) -> Result<String> {
     }
     if tenant.trim() != tenant {
         return refuse(
-            format!("the tenant {tenant:?} begins or ends with white space"),
+            "the tenant begins or ends with white space".to_owned(),
             "cut off the blank or line end",
         );
     }
@@ -318,7 +318,8 @@ fn check_tenant(tenant: &str) -> Result<String> {
     }
     if !is_guid(&lower) && !is_domain(&lower) {
         return refuse(
-            format!("the tenant {tenant:?} is neither a GUID nor a domain"),
+            // Not quoted: what stands in the wrong field may be the secret.
+            "the tenant is neither a GUID nor a domain".to_owned(),
             "give the Directory (tenant) ID alone, without braces or URL, or a domain such as contoso.onmicrosoft.com",
         );
     }
@@ -331,11 +332,10 @@ fn check_client_id(client_id: &str) -> Result<String> {
             .with_hint("give the Application (client) ID from the app's overview page"));
     }
     if client_id.trim() != client_id {
-        return Err(refuse(
-            "client id",
-            format!("the client id {client_id:?} begins or ends with white space"),
-        )
-        .with_hint("cut off the blank or line end"));
+        return Err(
+            refuse("client id", "the client id begins or ends with white space")
+                .with_hint("cut off the blank or line end"),
+        );
     }
     if !is_guid(client_id) {
         // Not quoted: what stands in the wrong field may be the secret.
@@ -428,6 +428,8 @@ mod tests {
             ("contoso..com", "URL"),
             ("-contoso.com", "URL"),
             ("10.0.0.1", "URL"),
+            ("8Q~the-secret", "URL"),
+            ("8Q~the-secret\n", "cut off"),
             (&long, "URL"),
         ] {
             let error = refusal(App::builder(tenant, CLIENT).client_secret("8Q~value"));
@@ -437,6 +439,10 @@ mod tests {
                 ("tenant", Some(Step::RegisterApp))
             );
             assert!(error.hint().unwrap().contains(hint), "{tenant:?}: {error}");
+            assert!(
+                !format!("{error:?}").contains("8Q~"),
+                "a secret in the wrong field is not shown"
+            );
         }
     }
 
@@ -447,6 +453,7 @@ mod tests {
             ("22222222-2222-4222-8222-222222222222 ", "cut off"),
             ("my app", "not the app's name"),
             ("8Q~the-secret", "not the app's name"),
+            ("8Q~the-secret\n", "cut off"),
             (TENANT, "Directory (tenant) ID"),
         ] {
             let error = refusal(App::builder(TENANT, client).client_secret("8Q~value"));

@@ -1,6 +1,7 @@
 //! [`Settings`]: tenant, app, credential and servers as an environment or a configuration file names them.
 
 use std::fmt;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Layer, Result};
@@ -68,6 +69,8 @@ const PEM: &[u8] = b"-----BEGIN ";
 
 /// A file with a secret is a line, not a document.
 const MAX_SECRET_FILE: u64 = 64 * 1024;
+/// A certificate with its key, or a bundle of CAs: a system's whole store has a quarter of a megabyte.
+const MAX_FILE: u64 = 4 * 1024 * 1024;
 
 impl SecretSource {
     /// The secret.
@@ -79,22 +82,14 @@ impl SecretSource {
             SecretSource::Value(secret) => return Ok(secret.clone()),
             SecretSource::File(path) => path,
         };
-        let invalid = |why: &str| {
+        let bytes = read(path, MAX_SECRET_FILE)?;
+        let mut text = String::from_utf8(bytes).map_err(|_| {
             Error::new(
                 ErrorKind::InvalidConfig,
                 "read secret",
-                format!("{} {why}", path.display()),
+                format!("{} is not text", path.display()),
             )
-        };
-        if std::fs::metadata(path)
-            .map_err(|error| unreadable(path, error))?
-            .len()
-            > MAX_SECRET_FILE
-        {
-            return Err(invalid("is too large for a secret"));
-        }
-        let bytes = read(path)?;
-        let mut text = String::from_utf8(bytes).map_err(|_| invalid("is not text"))?;
+        })?;
         // Editors and `echo` end the line; anything else around the secret is refused where it is used.
         if text.ends_with('\n') {
             text.pop();
@@ -262,13 +257,13 @@ impl Settings {
             .credential(credential)
             .cloud(self.resolve_cloud()?);
         if let Some(path) = &self.ca_file {
-            builder = builder.extra_ca_pem(&read(path)?);
+            builder = builder.extra_ca_pem(&read(path, MAX_FILE)?);
         }
         Ok(builder)
     }
 
     fn certificate(&self, path: &Path) -> Result<Certificate> {
-        let bytes = read(path)?;
+        let bytes = read(path, MAX_FILE)?;
         if bytes.windows(PEM.len()).any(|window| window == PEM) {
             return Certificate::from_pem(&bytes);
         }
@@ -348,17 +343,30 @@ fn invalid(name: &'static str, why: impl fmt::Display) -> Error {
     Error::new(ErrorKind::InvalidConfig, "configuration", format!("{name} {why}"))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|error| unreadable(path, error))
-}
-
-fn unreadable(path: &Path, error: std::io::Error) -> Error {
-    Error::new(
-        ErrorKind::LocalIo,
-        "read file",
-        format!("{}: {error}", path.display()),
-    )
-    .with_source(error)
+/// The whole file. Its size is not asked for beforehand: a pipe or device has none.
+fn read(path: &Path, max: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(max + 1).read_to_end(&mut bytes))
+        .map_err(|error| {
+            Error::new(
+                ErrorKind::LocalIo,
+                "read file",
+                format!("{}: {error}", path.display()),
+            )
+            .with_source(error)
+        })?;
+    if bytes.len() as u64 > max {
+        return Err(Error::new(
+            ErrorKind::InvalidConfig,
+            "read file",
+            format!(
+                "{} has more than {max} bytes: it is not what is wanted here",
+                path.display()
+            ),
+        ));
+    }
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -489,5 +497,29 @@ mod tests {
         assert_eq!(read(), ErrorKind::InvalidConfig);
         std::fs::remove_file(&path).unwrap();
         assert_eq!(read(), ErrorKind::LocalIo);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_does_not_end_is_read_no_further_than_needed() {
+        let settings = Settings {
+            tenant: Some("contoso.com".to_owned()),
+            client_id: Some("22222222-2222-4222-8222-222222222222".to_owned()),
+            ca_file: Some("/dev/zero".into()),
+            ..Settings::default()
+        };
+        for credential in [
+            CredentialSource::Secret(SecretSource::File("/dev/zero".into())),
+            CredentialSource::Certificate("/dev/zero".into()),
+            CredentialSource::Secret(SecretSource::Value("8Q~value".into())),
+        ] {
+            let settings = Settings {
+                credential: Some(credential),
+                ..settings.clone()
+            };
+            let error = settings.app().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidConfig);
+            assert!(error.detail().starts_with("/dev/zero has more than"), "{error}");
+        }
     }
 }
