@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use tokio::time::Instant;
 
 use crate::error::{Layer, printable};
@@ -33,7 +33,8 @@ pub enum Direction {
 /// One line of a transcript.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TranscriptLine {
-    /// Time since the transcript was started.
+    /// Time since the transcript was started; in JSON as `at_seconds`, with fractions.
+    #[serde(rename = "at_seconds", serialize_with = "as_seconds")]
     pub at: Duration,
     /// Number of the connection within this transcript, from 1.
     pub connection: u64,
@@ -43,6 +44,10 @@ pub struct TranscriptLine {
     pub direction: Direction,
     /// The text, without line end; bodies are replaced by their size, credentials by a mark.
     pub text: String,
+}
+
+fn as_seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(duration.as_secs_f64())
 }
 
 impl fmt::Display for TranscriptLine {
@@ -291,6 +296,18 @@ mod tests {
                 .all(|line| line.text.len() <= MAX_LINE + '…'.len_utf8())
         );
         assert!(transcript.lines()[0].to_string().contains("imap#1 C: line 2"));
+    }
+
+    #[test]
+    fn time_is_one_number_in_json() {
+        let transcript = Transcript::new();
+        transcript.tap(Layer::Imap).note(|| "connected".to_owned());
+        let json = serde_json::to_value(&transcript.lines()[0]).unwrap();
+        assert!(json["at_seconds"].is_f64());
+        assert_eq!(
+            (&json["layer"], &json["direction"]),
+            (&"imap".into(), &"note".into())
+        );
     }
 
     #[test]
