@@ -82,7 +82,8 @@ impl App {
     ///
     /// # Errors
     /// A kind of the 2xx (what Entra refused, with hint and step) or 3xx (network and TLS);
-    /// [`ErrorKind::Throttled`] and [`ErrorKind::Unavailable`] after two further tries;
+    /// [`ErrorKind::Throttled`] and [`ErrorKind::Unavailable`] after two further tries, and without any while a pause
+    /// lasts that Entra asked for: [`Error::retry`] says how long;
     /// [`ErrorKind::State`] outside a tokio runtime.
     pub async fn token(&self) -> Result<Token> {
         self.0.slot.token(Refresh::IfNeeded, &self.0.source).await

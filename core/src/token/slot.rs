@@ -45,6 +45,8 @@ struct State {
     /// Renewals that failed in a row, and when the next may start.
     failures: u32,
     not_before: Option<Instant>,
+    /// The end of the pause that the server asked for, and the refusal in which it did.
+    pause: Option<(Instant, Error)>,
 }
 
 #[derive(Debug)]
@@ -145,6 +147,9 @@ impl Slot {
             }
             return Ok(Start::Ready(token));
         }
+        if let Some(error) = state.paused(now) {
+            return Err(error);
+        }
         match &state.flight {
             // One that was not forced may bring a token from before the change that the caller forces for.
             Some(flight) if flight.forced || !forced => Ok(Start::Wait(flight.clone())),
@@ -197,15 +202,18 @@ impl Slot {
                 state.cached = Some(Cached::new(token.clone(), now));
                 state.failures = 0;
                 state.not_before = None;
+                state.pause = None;
             }
             Err(error) => {
                 let pause = FIRST_PAUSE
                     .saturating_mul(1 << state.failures.min(8))
                     .min(MAX_PAUSE);
-                let pause = match error.retry() {
-                    Retry::After(asked) => asked.min(MAX_LIFE).max(pause),
-                    _ => pause,
+                let asked = match error.retry() {
+                    Retry::After(asked) => asked.min(MAX_LIFE),
+                    _ => Duration::ZERO,
                 };
+                state.pause = (!asked.is_zero()).then(|| (now + asked, error.clone()));
+                let pause = pause.max(asked);
                 state.failures = state.failures.saturating_add(1);
                 state.not_before = Some(now + pause);
                 tracing::warn!(%error, failures = state.failures, "no token");
@@ -234,6 +242,13 @@ impl State {
     fn serving(&self) -> Option<Token> {
         let cached = self.cached.as_ref()?;
         cached.serves(Instant::now()).then(|| cached.token.clone())
+    }
+
+    /// The refusal to hand on while the pause lasts that the server asked for: asking sooner makes it longer.
+    fn paused(&self, now: Instant) -> Option<Error> {
+        let (ends, error) = self.pause.as_ref()?;
+        let left = ends.saturating_duration_since(now);
+        (!left.is_zero()).then(|| error.clone().with_retry(Retry::After(left)))
     }
 
     fn renewal_is_due(&self, now: Instant) -> bool {
@@ -443,6 +458,36 @@ mod tests {
         assert!(slot.token(Refresh::IfNeeded, &throttled).await.is_ok());
         tokio::task::yield_now().await;
         assert_eq!(asked.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_asks_while_the_pause_lasts_that_the_server_asked_for() {
+        let slot = Arc::new(Slot::default());
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = asked.clone();
+        let throttled = Source {
+            fetch: Arc::new(move || {
+                count.fetch_add(1, Ordering::SeqCst);
+                Box::pin(async {
+                    Err(Error::new(ErrorKind::Throttled, "token", "429")
+                        .with_retry(Retry::After(Duration::from_secs(120))))
+                })
+            }),
+            limit: HOUR,
+        };
+        for left in [120, 90, 60] {
+            for refresh in [Refresh::IfNeeded, Refresh::Force] {
+                let error = slot.token(refresh, &throttled).await.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Throttled);
+                assert_eq!(error.retry(), Retry::After(Duration::from_secs(left)));
+            }
+            assert_eq!(asked.load(Ordering::SeqCst), 1);
+            sleep(Duration::from_secs(30)).await;
+        }
+        sleep(Duration::from_secs(30)).await;
+        let good = fake(HOUR);
+        assert_eq!(good.get(&slot, Refresh::IfNeeded).await, "token-1");
+        assert_eq!(good.get(&slot, Refresh::Force).await, "token-2");
     }
 
     #[tokio::test(start_paused = true)]
