@@ -18,6 +18,9 @@ const MAX_TOKEN: usize = 64 * 1024;
 /// The app id of "Office 365 Exchange Online", the same in all clouds; may stand as audience.
 const EXCHANGE: &str = "00000002-0000-0ff1-ce00-000000000000";
 
+/// The resource of the global cloud as Microsoft documents it, and another name of it that tokens are issued for too.
+const GLOBAL: [&str; 2] = ["https://outlook.office365.com", "https://outlook.office.com"];
+
 /// What a token says of itself.
 ///
 /// The signature is *not* checked: this is for people and for diagnosis, never for a decision on trust. A claim that is
@@ -143,12 +146,14 @@ impl Claims {
 
     /// Whether the token is for this cloud's Exchange Online.
     pub fn is_for_exchange(&self, cloud: &Cloud) -> bool {
-        let resource = cloud.scope().strip_suffix("/.default").unwrap_or(cloud.scope());
-        self.aud.as_deref().is_some_and(|aud| {
-            aud.eq_ignore_ascii_case(EXCHANGE)
-                || aud
-                    .trim_end_matches('/')
-                    .eq_ignore_ascii_case(resource.trim_end_matches('/'))
+        let bare = |text: &str| text.trim_end_matches('/').to_ascii_lowercase();
+        let resource = bare(cloud.scope().strip_suffix("/.default").unwrap_or(cloud.scope()));
+        self.aud.as_deref().map(bare).is_some_and(|aud| {
+            aud == EXCHANGE
+                || aud == resource
+                || [&resource, &aud]
+                    .iter()
+                    .all(|name| GLOBAL.contains(&name.as_str()))
         })
     }
 
@@ -271,6 +276,10 @@ mod tests {
         .claims()
         .unwrap();
         assert!(claims.is_for_exchange(&Cloud::gcc_high()));
+        let other_name = token(r#"{"aud":"https://Outlook.office.com/"}"#)
+            .claims()
+            .unwrap();
+        assert!(other_name.is_for_exchange(&Cloud::global()) && !other_name.is_for_exchange(&Cloud::dod()));
         assert_eq!(claims.roles, ["IMAP.AccessAsApp"]);
         assert_eq!(
             (claims.exp, claims.nbf, claims.iat),
