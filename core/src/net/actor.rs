@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::error::{Error, ErrorKind, Layer, Result};
 
 const CUT: &str = "a call was cut before the server had answered";
+const BROKEN: &str = "the connection broke in an earlier call";
 
 /// The future of one job, borrowing the engine.
 pub(crate) type Job<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
@@ -67,7 +68,6 @@ impl<E: Engine> Actor<E> {
                     break;
                 }
                 if engine.is_broken() {
-                    let _ = verdict.set("the connection broke in an earlier call");
                     break;
                 }
             }
@@ -92,6 +92,7 @@ impl<E: Engine> Actor<E> {
             waits,
             spent: &self.spent,
         };
+        let spent = self.spent.clone();
         let (mut reply, answer) = oneshot::channel();
         let task: Task<E> = Box::new(move |engine| {
             Box::pin(async move {
@@ -102,9 +103,13 @@ impl<E: Engine> Actor<E> {
                 begun.store(true, Ordering::Release);
                 let result = tokio::select! {
                     biased;
-                    result = job(engine) => result,
+                    result = job(&mut *engine) => result,
                     () = reply.closed() => return false,
                 };
+                // Before the answer: whoever has that may ask at once, on another thread.
+                if engine.is_broken() {
+                    let _ = spent.set(BROKEN);
+                }
                 let _ = reply.send(result);
                 true
             })
