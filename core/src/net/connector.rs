@@ -312,6 +312,14 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn small_writes_are_not_held_back() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let tcp = dial(&Endpoint::start_tls("127.0.0.1", port)).await.unwrap();
+        assert!(tcp.nodelay().unwrap());
+    }
+
     /// What each address does: `None` is silence.
     async fn race(answers: &[Option<bool>]) -> (Option<Result<u16>>, Duration) {
         let started = tokio::time::Instant::now();

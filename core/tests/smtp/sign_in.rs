@@ -10,6 +10,7 @@ use exomail::{Error, ErrorKind, Layer, Result, Security, StaticToken, Token};
 use tokio::sync::Notify;
 
 use crate::dialogue::*;
+use crate::support::secrecy::{assert_absent, log};
 use crate::support::{Peer, TOKEN, serve};
 
 #[tokio::test]
@@ -366,6 +367,37 @@ async fn no_secret_is_kept_wherever_the_server_says_it_back() {
     for secret in [TOKEN, &TOKEN[..20], response, &response[20..40]] {
         assert!(!said.contains(secret), "{secret} in {said}");
     }
+}
+
+#[tokio::test]
+async fn neither_token_nor_mail_is_logged() {
+    let log = log();
+    for offers in [EXCHANGE, PIPELINING] {
+        let server = start(move |mut peer: Peer| async move {
+            welcome(&mut peer, offers).await;
+            opening(&mut peer, 1).await;
+            if offers.contains(&"CHUNKING") {
+                chunks(&mut peer).await;
+                peer.send(all_fine(1)).await;
+            } else {
+                peer.expect("DATA").await;
+                peer.send(all_fine(1) + "354 go\r\n").await;
+                dotted(&mut peer).await;
+            }
+            peer.send(ACCEPTED).await;
+            peer.silence().await;
+        })
+        .await;
+        let body = "a body that is nobody's business\r\n";
+        send(&mut connect(&server).await, body).await.unwrap();
+        let said = format!("{:?}", server.transcript.lines());
+        assert!(said.contains("[message, 34 bytes]"), "{said}");
+        let logged = log.text();
+        let texts = [("the log", logged.as_str()), ("the transcript", &said)];
+        assert_absent(&[TOKEN, body.trim_end()], &texts);
+    }
+    // The net is out.
+    assert!(log.text().contains("exomail::wire"));
 }
 
 #[tokio::test]
