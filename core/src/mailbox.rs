@@ -172,7 +172,7 @@ impl Mailbox {
     /// [`ErrorKind::NotFound`] when there is no such folder; whatever connecting and signing in can meet.
     pub async fn messages(&self, query: impl Into<MessageQuery>) -> Result<Messages> {
         let query = query.into();
-        let (mut session, selected) = self.selected(&query.folder).await?;
+        let (mut session, selected) = self.selected(&query.folder, true).await?;
         let mut uids = session.search(&query.filter).await?;
         drop(session);
         if query.newest_first {
@@ -337,7 +337,10 @@ impl Mailbox {
 
     /// A session with this folder selected, and what the server said of it. Always for writing: one that reads and
     /// one that marks can then use the same session without selecting again, and nothing here marks by reading.
-    async fn selected(&self, folder: &str) -> Result<(Lease<ImapSession>, Selected)> {
+    ///
+    /// With `anew`, messages that came since the session's last command are there too. That takes a flight of its own:
+    /// Dovecot looks into the folder when it has answered all that came along with the NOOP.
+    async fn selected(&self, folder: &str, anew: bool) -> Result<(Lease<ImapSession>, Selected)> {
         let serves = |session: &ImapSession| {
             session
                 .selected()
@@ -352,7 +355,13 @@ impl Mailbox {
         };
         let mut lease = self.0.imap.lease(serves, connect).await?;
         let selected = match lease.selected() {
-            Some(selected) if selected.folder == folder => selected.clone(),
+            Some(selected) if selected.folder == folder => {
+                let selected = selected.clone();
+                if anew && !lease.is_current() {
+                    lease.noop().await?;
+                }
+                selected
+            }
             _ => lease.select(folder, Access::ReadWrite).await?,
         };
         Ok((lease, selected))
@@ -360,7 +369,7 @@ impl Mailbox {
 
     /// A session with the folder of a message selected, if it is still the same folder.
     async fn at(&self, place: &Place<'_>) -> Result<Lease<ImapSession>> {
-        let (session, selected) = self.selected(place.folder).await?;
+        let (session, selected) = self.selected(place.folder, false).await?;
         if selected.uid_validity != place.uid_validity {
             return Err(Error::new(
                 ErrorKind::NotFound,

@@ -199,7 +199,9 @@ impl ImapSession {
         .await
     }
 
-    /// The UIDs of the messages for which the query holds, in ascending order.
+    /// The UIDs of the messages for which the query holds, in ascending order. Servers may leave out what has come
+    /// since the last command: a session that looks again and again calls [`noop`](Self::noop) or [`idle`](Self::idle)
+    /// before.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`] for texts that can't be sent; [`ErrorKind::Unsupported`] when the server can't

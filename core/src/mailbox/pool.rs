@@ -68,9 +68,11 @@ impl<S: Pooled> Pool<S> {
             if session.is_spent() {
                 continue;
             }
-            if since.elapsed() < TRUSTED || session.probe().await.is_ok() {
+            let trusted = since.elapsed() < TRUSTED;
+            if trusted || session.probe().await.is_ok() {
                 return Ok(Lease {
                     session: Some(session),
+                    current: !trusted,
                     pool: self.clone(),
                     _permit: permit,
                 });
@@ -79,6 +81,7 @@ impl<S: Pooled> Pool<S> {
         let session = connect().await?;
         Ok(Lease {
             session: Some(session),
+            current: true,
             pool: self.clone(),
             _permit: permit,
         })
@@ -176,9 +179,17 @@ impl<S: Pooled> fmt::Debug for Pool<S> {
 pub(crate) struct Lease<S: Pooled> {
     /// `None` only while being dropped.
     session: Option<S>,
+    current: bool,
     pool: Arc<Pool<S>>,
     // Declared last: the permit is given back after the session is.
     _permit: OwnedSemaphorePermit,
+}
+
+impl<S: Pooled> Lease<S> {
+    /// Whether the session was made or probed for this lease, so that it knows what is new on the server.
+    pub(crate) fn is_current(&self) -> bool {
+        self.current
+    }
 }
 
 impl<S: Pooled> Deref for Lease<S> {
@@ -293,8 +304,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_idle_session_is_probed_and_then_ended() {
         let (pool, counts) = (Pool::new(2), Arc::new(Counts::default()));
-        drop(pool.lease(any, || Fake::connect(counts.clone())).await.unwrap());
-        drop(pool.lease(any, || Fake::connect(counts.clone())).await.unwrap());
+        let lease = pool.lease(any, || Fake::connect(counts.clone())).await.unwrap();
+        assert!(lease.is_current());
+        drop(lease);
+        let lease = pool.lease(any, || Fake::connect(counts.clone())).await.unwrap();
+        assert!(!lease.is_current());
+        drop(lease);
         assert_eq!(
             (
                 counts.made.load(Ordering::SeqCst),

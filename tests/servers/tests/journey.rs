@@ -118,3 +118,19 @@ async fn a_mail_with_attachments_is_sent_read_and_put_away() {
         assert!(!line.text.contains(stand.sandbox.client_secret()), "{line}");
     }
 }
+
+/// The session that looks is one that had the folder open before the mail came.
+#[tokio::test]
+async fn a_mail_is_found_as_soon_as_it_is_there() {
+    let stand = Stand::start().await;
+    let joe = stand.app.mailbox(&stand.joe).unwrap();
+    for count in 0..3 {
+        if count > 0 {
+            let mail = joe.compose().to(stand.joe.as_str()).subject("News").text("x");
+            joe.send(&mail.build().unwrap()).await.unwrap();
+            stand.arrived(&stand.joe, count).await;
+        }
+        let found = joe.messages(MessageQuery::inbox()).await.unwrap();
+        assert_eq!(found.remaining(), count);
+    }
+}
