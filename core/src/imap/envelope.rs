@@ -154,6 +154,6 @@ mod tests {
         assert_eq!(envelope.from.len(), 1);
         assert_eq!(envelope.to[0].name.as_deref(), Some("Jö"));
         assert_eq!(Envelope::read(&Value::Nil), Envelope::default());
-        assert_eq!(Envelope::read(&Value::TooDeep), Envelope::default());
+        assert_eq!(Envelope::read(&Value::Cut), Envelope::default());
     }
 }

@@ -5,8 +5,11 @@
 
 use bytes::Bytes;
 
-/// Lists deeper than this are skipped and stand as [`Value::TooDeep`]: a server must not choose our stack's depth.
+/// Lists deeper than this are skipped and stand as [`Value::Cut`]: a server must not choose our stack's depth.
 pub(crate) const MAX_DEPTH: usize = 50;
+/// Values in the lists of one response: each takes 20 times the room that it takes on the wire. An ENVELOPE with
+/// 10,000 recipients has 50,000.
+const MAX_VALUES: usize = 200_000;
 
 /// One IMAP value (RFC 3501 §4).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,8 +19,8 @@ pub(crate) enum Value {
     /// A quoted string, unescaped, or the octets of a literal.
     Text(Bytes),
     List(Vec<Value>),
-    /// A list nested deeper than [`MAX_DEPTH`]; its content was not looked at.
-    TooDeep,
+    /// A list nested deeper than [`MAX_DEPTH`] or beyond [`MAX_VALUES`]; its content was not kept.
+    Cut,
 }
 
 impl Value {
@@ -47,10 +50,10 @@ impl Value {
         }
     }
 
-    /// Whether there is a [`Value::TooDeep`] in it.
+    /// Whether there is a [`Value::Cut`] in it.
     pub(crate) fn is_cut(&self) -> bool {
         match self {
-            Value::TooDeep => true,
+            Value::Cut => true,
             Value::List(items) => items.iter().any(Value::is_cut),
             _ => false,
         }
@@ -69,11 +72,16 @@ pub(crate) fn number(digits: &[u8]) -> Option<u64> {
 #[derive(Clone, Debug)]
 pub(crate) struct Reader {
     rest: Bytes,
+    /// How many values lists may still take.
+    room: usize,
 }
 
 impl Reader {
     pub(crate) fn new(bytes: Bytes) -> Self {
-        Self { rest: bytes }
+        Self {
+            rest: bytes,
+            room: MAX_VALUES,
+        }
     }
 
     /// What was not read yet.
@@ -148,13 +156,19 @@ impl Reader {
         match self.peek()? {
             b')' => None,
             b'(' if depth >= MAX_DEPTH => {
+                self.take(1);
                 self.skip_list();
-                Some(Value::TooDeep)
+                Some(Value::Cut)
             }
             b'(' => {
                 self.take(1);
                 let mut items = Vec::new();
                 while let Some(item) = self.value_at(depth + 1) {
+                    if self.room == 0 {
+                        self.skip_list();
+                        return Some(Value::Cut);
+                    }
+                    self.room -= 1;
                     items.push(item);
                 }
                 self.eat(b')');
@@ -251,9 +265,9 @@ impl Reader {
         Some(self.take(size))
     }
 
-    /// Skips a list without recursion: parentheses are counted, strings and literals stepped over.
+    /// Skips the rest of a list without recursion: parentheses are counted, strings and literals stepped over.
     fn skip_list(&mut self) {
-        let mut open = 0_usize;
+        let mut open = 1_usize;
         loop {
             match self.peek() {
                 None => return,
@@ -337,6 +351,14 @@ mod tests {
         let mut reader = Reader::new(Bytes::from("(".repeat(1_000_000)));
         assert!(reader.value().unwrap().is_cut());
         assert_eq!(reader.value(), None);
+    }
+
+    #[test]
+    fn a_list_of_a_million_values_is_skipped_and_the_rest_is_read() {
+        let long = format!("((b {} (c)) d) UID 7", "a ".repeat(1_000_000));
+        assert_eq!(values(&long), [Value::Cut, atom("UID"), atom("7")]);
+        let fits = format!("({})", "a ".repeat(MAX_VALUES));
+        assert!(!values(&fits)[0].is_cut());
     }
 
     #[test]
