@@ -1,13 +1,12 @@
 //! [`Envelope`]: the headers that the server has parsed (RFC 3501 §7.4.2), made readable.
 
-use std::fmt;
-
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::date::read_header_date;
 use super::text::decode;
 use super::value::Value;
+use crate::message::Address;
 
 /// More addresses than this in one header are not kept.
 const MAX_ADDRESSES: usize = 10_000;
@@ -35,24 +34,6 @@ pub struct Envelope {
     pub message_id: Option<String>,
     /// In-Reply-To.
     pub in_reply_to: Option<String>,
-}
-
-/// A name and an e-mail address.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
-pub struct Address {
-    /// The display name.
-    pub name: Option<String>,
-    /// `local@domain`, or what there is of it.
-    pub email: String,
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.name {
-            Some(name) => write!(f, "{name} <{}>", self.email),
-            None => f.write_str(&self.email),
-        }
-    }
 }
 
 impl Envelope {

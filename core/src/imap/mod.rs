@@ -37,7 +37,7 @@ mod value;
 pub use append::AppendUid;
 pub use capability::Capabilities;
 pub use copy::CopyUid;
-pub use envelope::{Address, Envelope};
+pub use envelope::Envelope;
 pub use fetch::{Bodies, BodyEvent};
 pub use flag::Flag;
 pub use folder::{Folder, FolderStatus};
@@ -51,3 +51,5 @@ pub use structure::BodyStructure;
 pub use summary::Summary;
 pub use transfer::Store;
 pub use uid::{Uid, UidSet};
+
+pub use crate::message::Address;
