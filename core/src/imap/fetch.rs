@@ -1,10 +1,8 @@
 //! Fetching: summaries, and bodies that are streamed as they arrive.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
 use super::command::Command;
@@ -16,6 +14,7 @@ use super::summary::{ITEMS, Summary};
 use super::uid::{Uid, UidSet};
 use super::value::Value;
 use crate::error::{Error, ErrorKind, Layer, Result};
+use crate::net::Pull;
 
 const NAME: &str = "UID FETCH";
 /// Pieces of a body that wait for the caller; then the server has to.
@@ -49,12 +48,9 @@ pub enum BodyEvent {
 ///
 /// Pull it to its end, and the session goes on as usual. Dropped before, it spends the session: what was asked for
 /// would still arrive.
+#[derive(Debug)]
 #[must_use = "nothing is fetched until `next` is called"]
-pub struct Bodies<'a> {
-    pub(super) job: Option<BoxFuture<'a, Result<()>>>,
-    pub(super) events: mpsc::Receiver<BodyEvent>,
-    pub(super) verdict: Result<()>,
-}
+pub struct Bodies<'a>(pub(super) Pull<'a, BodyEvent>);
 
 impl Bodies<'_> {
     /// The next event; `None` when every message has come. Dropping the future loses nothing.
@@ -62,32 +58,7 @@ impl Bodies<'_> {
     /// # Errors
     /// The server's refusal, after which the session goes on, or those of the connection.
     pub async fn next(&mut self) -> Result<Option<BodyEvent>> {
-        loop {
-            let Some(job) = &mut self.job else {
-                // What had come before an error is told before it.
-                return match self.events.recv().await {
-                    Some(event) => Ok(Some(event)),
-                    None => std::mem::replace(&mut self.verdict, Ok(())).map(|()| None),
-                };
-            };
-            // The job must be polled: it is what asks the session to begin.
-            tokio::select! {
-                biased;
-                verdict = job => {
-                    self.job = None;
-                    self.verdict = verdict;
-                }
-                Some(event) = self.events.recv() => return Ok(Some(event)),
-            }
-        }
-    }
-}
-
-impl fmt::Debug for Bodies<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Bodies")
-            .field("done", &self.job.is_none())
-            .finish_non_exhaustive()
+        self.0.next().await
     }
 }
 

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::error::{Error, ErrorKind, Layer, Result};
 use crate::message::RawMessage;
-use crate::net::{Actor, Connector, Endpoint, Job};
+use crate::net::{Actor, Connector, Endpoint, Job, Pull};
 use crate::sasl::Login;
 
 /// Folders of one LIST that are kept, and bytes of their names and attributes: a name may be a literal of a megabyte.
@@ -296,11 +296,7 @@ impl ImapSession {
             *view = seen;
             result
         };
-        Bodies {
-            job: Some(Box::pin(job)),
-            events,
-            verdict: Ok(()),
-        }
+        Bodies(Pull::new(job, events))
     }
 
     /// Changes the flags of messages. An empty set asks nothing.

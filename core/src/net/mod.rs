@@ -3,6 +3,7 @@
 mod actor;
 mod connector;
 mod http;
+mod pull;
 mod tls;
 mod transcript;
 mod wire;
@@ -10,6 +11,7 @@ mod wire;
 pub(crate) use actor::{Actor, Engine, Job};
 pub use connector::{Connector, Endpoint, Security, Timeouts};
 pub(crate) use http::{HttpAnswer, HttpClient};
+pub(crate) use pull::Pull;
 pub use tls::Tls;
 pub(crate) use transcript::Tap;
 pub use transcript::{Direction, Transcript, TranscriptLine};

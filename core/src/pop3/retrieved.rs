@@ -1,12 +1,9 @@
 //! [`Retrieved`]: many messages, pulled piece by piece.
 
-use std::fmt;
-
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
-use tokio::sync::mpsc;
 
 use crate::error::{Error, Result};
+use crate::net::Pull;
 
 /// What comes next of the messages asked for, which come in the order of the call: for each one either `Begin`, any
 /// number of `Chunk`, `End`, or `Refused`.
@@ -39,12 +36,9 @@ pub enum RetrievedEvent {
 ///
 /// Pull it to its end, and the session goes on as usual. Dropped before, it spends the session: what was asked for
 /// would still arrive.
+#[derive(Debug)]
 #[must_use = "nothing is read until `next` is called"]
-pub struct Retrieved<'a> {
-    pub(super) job: Option<BoxFuture<'a, Result<()>>>,
-    pub(super) events: mpsc::Receiver<RetrievedEvent>,
-    pub(super) verdict: Result<()>,
-}
+pub struct Retrieved<'a>(pub(super) Pull<'a, RetrievedEvent>);
 
 impl Retrieved<'_> {
     /// The next event; `None` when every message has come. Dropping the future loses nothing.
@@ -52,31 +46,6 @@ impl Retrieved<'_> {
     /// # Errors
     /// Those of the connection; the session is then spent. A refused message is an event, not an error.
     pub async fn next(&mut self) -> Result<Option<RetrievedEvent>> {
-        loop {
-            let Some(job) = &mut self.job else {
-                // What had come before an error is told before it.
-                return match self.events.recv().await {
-                    Some(event) => Ok(Some(event)),
-                    None => std::mem::replace(&mut self.verdict, Ok(())).map(|()| None),
-                };
-            };
-            // The job must be polled: it is what asks the session to begin.
-            tokio::select! {
-                biased;
-                verdict = job => {
-                    self.job = None;
-                    self.verdict = verdict;
-                }
-                Some(event) = self.events.recv() => return Ok(Some(event)),
-            }
-        }
-    }
-}
-
-impl fmt::Debug for Retrieved<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Retrieved")
-            .field("done", &self.job.is_none())
-            .finish_non_exhaustive()
+        self.0.next().await
     }
 }

@@ -13,7 +13,7 @@ use super::engine::{CHUNKS, MAX_LISTING, Pop3Engine};
 use super::reply::{parse_listing, parse_stat, parse_uid};
 use super::{Capabilities, Listing, Retrieved, Stat};
 use crate::error::{Error, ErrorKind, Layer, Result};
-use crate::net::{Actor, Connector, Endpoint};
+use crate::net::{Actor, Connector, Endpoint, Pull};
 use crate::sasl::Login;
 
 /// A POP3 session that is signed in to one inbox.
@@ -147,11 +147,7 @@ impl Pop3Session {
         let job = self.actor.call("RETR", move |engine| {
             Box::pin(async move { engine.retrieve_many(&numbers, &sender).await })
         });
-        Ok(Retrieved {
-            job: Some(Box::pin(job)),
-            events,
-            verdict: Ok(()),
-        })
+        Ok(Retrieved(Pull::new(job, events)))
     }
 
     /// Marks a message as deleted. It is deleted at [`quit`](Self::quit), and only then.
