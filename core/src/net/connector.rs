@@ -112,7 +112,7 @@ impl Endpoint {
 pub struct Timeouts {
     /// Name resolution and TCP, over all addresses together; then again for the TLS handshake. 30 s.
     pub connect: Duration,
-    /// Each wait for the server's next bytes, and each write. 120 s.
+    /// Each wait for the server's next line or for the next bytes of a body, and each write. 120 s.
     pub step: Duration,
     /// The wait for the answer to a whole message: RFC 5321 §4.5.3.2.6 asks for 10 minutes.
     pub message: Duration,

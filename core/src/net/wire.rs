@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_rustls::TlsConnector;
 
 use super::{Tap, Timeouts, Tls};
+use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Layer, Result};
 use crate::secret::Secret;
 
@@ -324,10 +325,12 @@ impl Wire {
         Ok(line)
     }
 
-    /// The next line without its line end, waiting for it no longer than `limit` for each piece.
+    /// The next line without its line end, waiting no longer than `limit` for all of it: a server that sends a byte
+    /// now and then is as good as silent.
     ///
     /// A bare LF ends a line too: some servers are sloppy. A line over `max` bytes breaks the connection.
     pub(crate) async fn line_within(&mut self, max: usize, limit: Duration) -> Result<Bytes> {
+        let deadline = Deadline::after(limit);
         let mut searched = 0;
         loop {
             if let Some(at) = self.inbound[searched..].iter().position(|&byte| byte == b'\n') {
@@ -337,11 +340,11 @@ impl Wire {
             if searched > max + 2 {
                 return Err(self.too_long(max));
             }
-            self.fill_within(limit).await?;
+            self.fill_within(deadline.remaining().unwrap_or(limit)).await?;
         }
     }
 
-    /// The next line, each wait no longer than a step.
+    /// The next line, within a step.
     pub(crate) async fn line(&mut self, max: usize) -> Result<Bytes> {
         self.line_within(max, self.timeouts.step).await
     }
@@ -550,6 +553,21 @@ mod tests {
         let error = wire.line(100).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TimedOut);
         assert_eq!(wire.flights(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_line_that_trickles_in_is_not_waited_for_longer_than_a_silent_one() {
+        let (client, mut server) = tokio::io::duplex(1000);
+        let mut wire = wire(client);
+        tokio::spawn(async move {
+            while server.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(Duration::from_secs(50)).await;
+            }
+        });
+        let started = tokio::time::Instant::now();
+        let error = wire.line(100).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        assert_eq!(started.elapsed(), Timeouts::default().step);
     }
 
     #[tokio::test]

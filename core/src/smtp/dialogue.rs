@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::reply::{MAX_LINE, Reply, ReplyParser};
+use crate::deadline::Deadline;
 use crate::doctor;
 use crate::error::{Error, ErrorKind, Layer, Result, Retry};
 use crate::net::Wire;
@@ -41,12 +42,13 @@ impl Dialogue {
         Err(self.refusal(command, ErrorKind::Rejected, &reply))
     }
 
-    /// The next reply. 421 is an error: the server has ended the session.
+    /// The next reply, all of its lines within `limit`. 421 is an error: the server has ended the session.
     pub(super) async fn reply(&mut self, operation: &'static str, limit: Duration) -> Result<Reply> {
+        let deadline = Deadline::after(limit);
         loop {
             let line = self
                 .wire
-                .line_within(MAX_LINE, limit)
+                .line_within(MAX_LINE, deadline.remaining().unwrap_or(limit))
                 .await
                 .map_err(|error| error.with_operation(operation))?;
             if let Some(reply) = self.take(operation, &line)? {
@@ -166,7 +168,7 @@ mod tests {
             ("530 5.7.57 Client not authenticated", ErrorKind::AuthRejected),
             ("550 no", ErrorKind::Rejected),
         ] {
-            let reply = ReplyParser::default().push(line.as_bytes()).unwrap().unwrap();
+            let reply = Reply::from_lines(line);
             assert_eq!(kind(ErrorKind::Rejected, &reply), expected, "{line}");
         }
     }
