@@ -138,16 +138,10 @@ impl Capabilities {
 
 #[cfg(test)]
 mod tests {
-    use super::super::reply::ReplyParser;
     use super::*;
 
     fn parse(text: &str) -> Capabilities {
-        let mut parser = ReplyParser::default();
-        let reply = text
-            .lines()
-            .find_map(|line| parser.push(line.as_bytes()).unwrap())
-            .unwrap();
-        Capabilities::parse(&reply)
+        Capabilities::parse(&Reply::from_lines(text))
     }
 
     #[test]

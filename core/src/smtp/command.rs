@@ -163,19 +163,14 @@ fn unsupported(detail: String, hint: &'static str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::super::reply::ReplyParser;
+    use super::super::reply::Reply;
     use super::*;
     use crate::message::RawMessage;
 
     const FULL: &str = "250-mx\n250-SIZE 1000\n250-8BITMIME\n250-SMTPUTF8\n250 DSN";
 
     fn server(text: &str) -> Capabilities {
-        let mut parser = ReplyParser::default();
-        let reply = text
-            .lines()
-            .find_map(|line| parser.push(line.as_bytes()).unwrap())
-            .unwrap();
-        Capabilities::parse(&reply)
+        Capabilities::parse(&Reply::from_lines(text))
     }
 
     fn envelope(from: Option<&str>, to: &[&str]) -> Envelope {

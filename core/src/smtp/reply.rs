@@ -93,6 +93,18 @@ impl Reply {
     }
 }
 
+#[cfg(test)]
+impl Reply {
+    /// The reply whose lines are these.
+    pub(super) fn from_lines(text: &str) -> Self {
+        let mut parser = ReplyParser::default();
+        let mut lines = text.lines();
+        let reply = lines.find_map(|line| parser.push(line.as_bytes()).unwrap());
+        assert!(lines.next().is_none(), "lines behind the reply");
+        reply.unwrap()
+    }
+}
+
 /// Puts replies together, line by line.
 #[derive(Debug, Default)]
 pub(super) struct ReplyParser {

@@ -68,7 +68,11 @@ pub(super) async fn authenticate(
         "AUTH ".len() + mechanism.name().len() + " ".len() + response.len() + "\r\n".len() <= MAX_AUTH_LINE;
     let mut verdict = exchange(dialogue, mechanism, &response, fits).await?;
     if fits && verdict.challenge.is_none() && is_about_the_line(&verdict.reply) {
-        verdict = exchange(dialogue, mechanism, &response, false).await?;
+        verdict = match exchange(dialogue, mechanism, &response, false).await {
+            // It had hung up behind its refusal, which says more than that.
+            Err(error) if error.kind() == ErrorKind::ConnectionLost => verdict,
+            other => other?,
+        };
     }
     if verdict.reply.is_positive() {
         return Ok(());
@@ -149,7 +153,6 @@ async fn exchange(
 
 #[cfg(test)]
 mod tests {
-    use super::super::reply::ReplyParser;
     use super::*;
 
     #[test]
@@ -168,7 +171,7 @@ mod tests {
             ("454 4.7.0 Temporary authentication failure", false),
             ("235 ok", false),
         ] {
-            let reply = ReplyParser::default().push(line.as_bytes()).unwrap().unwrap();
+            let reply = Reply::from_lines(line);
             assert_eq!(is_about_the_line(&reply), expected, "{line}");
         }
     }

@@ -228,6 +228,19 @@ async fn the_other_form_is_tried_once() {
 }
 
 #[tokio::test]
+async fn a_refusal_of_the_form_is_told_where_the_server_hangs_up_behind_it() {
+    let server = start(|mut peer: Peer| async move {
+        hello(&mut peer, PLAIN).await;
+        peer.expect("AUTH XOAUTH2 ").await;
+        peer.send("500 5.5.2 Line too long\r\n").await;
+    })
+    .await;
+    let error = connect_error(&server).await;
+    assert_eq!(error.kind(), ErrorKind::AuthRejected);
+    assert_eq!(error.server().unwrap().text, "500 5.5.2 Line too long");
+}
+
+#[tokio::test]
 async fn a_server_that_asks_for_the_response_again_gets_it() {
     let server = start(|mut peer: Peer| async move {
         hello(&mut peer, PLAIN).await;
