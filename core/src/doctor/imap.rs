@@ -8,20 +8,12 @@ use crate::error::ErrorKind::{
 use crate::error::Retry::{Backoff, FreshToken};
 use crate::error::Step::{Client, GrantMailboxAccess, RegisterServicePrincipal, TenantSetting};
 
-const TOKEN_REFUSED: Row = Row {
-    kind: Some(AuthRejected),
-    detail: "the server does not take this token for this mailbox",
-    hint: "check what the token says (`exomail token`): audience, expiry and tenant must be what this server trusts, and \
-           the user must be the mailbox",
-    ..Row::ANY
-};
-
 pub(super) const ROWS: &[Row] = &[
     // Dovecot says "invalid base64" where commands had been sent behind the response; the challenge says why.
     Row {
         id: "imap-challenged",
         challenged: true,
-        ..TOKEN_REFUSED
+        ..Row::TOKEN_REFUSED
     },
     // ---- Exchange Online ---------------------------------------------------------------------------------
     Row {
@@ -152,7 +144,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         id: "imap-token-refused",
         texts: &["[authenticationfailed]"],
-        ..TOKEN_REFUSED
+        ..Row::TOKEN_REFUSED
     },
     Row {
         id: "imap-not-authorized",

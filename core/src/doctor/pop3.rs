@@ -102,10 +102,6 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         id: "pop3-token-refused",
         texts: &["[auth]", "authentication failed"],
-        kind: Some(AuthRejected),
-        detail: "the server does not take this token for this mailbox",
-        hint: "check what the token says (`exomail token`): audience, expiry and tenant must be what this server trusts, and \
-               the user must be the mailbox",
-        ..Row::ANY
+        ..Row::TOKEN_REFUSED
     },
 ];

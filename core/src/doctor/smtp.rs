@@ -323,11 +323,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         id: "smtp-token-refused",
         codes: &[535],
-        kind: Some(AuthRejected),
-        detail: "the server does not take this token for this mailbox",
-        hint: "check what the token says (`exomail token`): audience, expiry and tenant must be what this server trusts, and \
-               the user must be the mailbox",
-        ..Row::ANY
+        ..Row::TOKEN_REFUSED
     },
     Row {
         id: "smtp-temporary",
@@ -361,6 +357,7 @@ pub(super) const ROWS: &[Row] = &[
         id: "smtp-out-of-order",
         codes: &[503],
         kind: Some(State),
+        retry: Backoff,
         step: Some(Client),
         detail: "the server did not expect this command now",
         hint: "open a new session",

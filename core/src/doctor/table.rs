@@ -44,6 +44,15 @@ impl Row {
         hint: "",
     };
 
+    /// A token that a server other than Exchange refuses; those say no more than that.
+    pub(super) const TOKEN_REFUSED: Row = Row {
+        kind: Some(ErrorKind::AuthRejected),
+        detail: "the server does not take this token for this mailbox",
+        hint: "check what the token says (`exomail token`): audience, expiry and tenant must be what this server trusts, and \
+               the user must be the mailbox",
+        ..Row::ANY
+    };
+
     fn fits(&self, reply: &ServerReply, text: &str) -> bool {
         (!self.challenged || reply.challenge.is_some())
             && (self.codes.is_empty() || reply.code.is_some_and(|code| self.codes.contains(&code)))

@@ -535,16 +535,17 @@ mod tests {
         assert_eq!(short.get(&slot, Refresh::IfNeeded).await, "token-2");
     }
 
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap()
+    }
+
     #[test]
     fn a_request_on_a_runtime_that_ended_is_made_again() {
         let (slot, fake) = (Arc::new(Slot::default()), fake(HOUR));
-        let runtime = || {
-            tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .start_paused(true)
-                .build()
-                .unwrap()
-        };
         let first = runtime();
         first.block_on(async {
             let caller = slot.token(Refresh::IfNeeded, &fake.source);
@@ -564,13 +565,6 @@ mod tests {
     #[test]
     fn a_request_on_a_runtime_that_stands_still_is_overtaken() {
         let (slot, fake) = (Arc::new(Slot::default()), fake(HOUR));
-        let runtime = || {
-            tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .start_paused(true)
-                .build()
-                .unwrap()
-        };
         let stalled = runtime();
         stalled.block_on(async {
             let caller = slot.token(Refresh::IfNeeded, &fake.source);
