@@ -66,8 +66,15 @@ pub(super) fn hex(digit: u8) -> u8 {
 }
 
 /// The text of bytes in a charset. An unknown charset is read as UTF-8, what does not fit is replaced; without one it
-/// is UTF-8 where it can be, else windows-1252.
+/// is UTF-8 where it can be, else windows-1252. US-ASCII with bytes beyond it is what programs write that did not think
+/// of a charset: it counts as none.
 pub(crate) fn text(charset: Option<&str>, bytes: &[u8]) -> String {
+    let charset = charset.filter(|charset| {
+        let charset = charset.trim();
+        !["us-ascii", "ascii", "ansi_x3.4-1968"]
+            .iter()
+            .any(|ascii| charset.eq_ignore_ascii_case(ascii))
+    });
     match charset.map(|charset| (charset, charset_decoder(charset.trim().as_bytes()))) {
         Some((_, Some(decoder))) => decoder(bytes),
         Some((_, None)) => String::from_utf8_lossy(bytes).into_owned(),
@@ -122,6 +129,8 @@ mod tests {
             (Some("ISO-2022-JP"), b"\x1b$B$3$s$K$A$O\x1b(B", "こんにちは"),
             (Some("gb18030"), b"\xc4\xe3\xba\xc3", "你好"),
             (Some("x-unknown"), b"a\xff", "a\u{fffd}"),
+            (Some("US-ASCII"), "Grüße".as_bytes(), "Grüße"),
+            (Some("us-ascii "), b"Gr\xfc\xdfe", "Grüße"),
             (Some(""), "ä".as_bytes(), "ä"),
             (None, "ä".as_bytes(), "ä"),
             (None, b"\xe4", "ä"),
