@@ -7,6 +7,7 @@ use super::date::read_header_date;
 use super::text::decode;
 use super::value::Value;
 use crate::message::Address;
+use crate::message::parse::field;
 
 /// More addresses than this in one header are not kept.
 const MAX_ADDRESSES: usize = 10_000;
@@ -30,10 +31,10 @@ pub struct Envelope {
     pub cc: Vec<Address>,
     /// Bcc.
     pub bcc: Vec<Address>,
-    /// Message-ID with its angle brackets.
+    /// Message-ID without its angle brackets, as [`Message::message_id`](crate::message::Message::message_id) gives it.
     pub message_id: Option<String>,
-    /// In-Reply-To.
-    pub in_reply_to: Option<String>,
+    /// Which messages it answers: ids without angle brackets.
+    pub in_reply_to: Vec<String>,
 }
 
 impl Envelope {
@@ -42,7 +43,7 @@ impl Envelope {
         let members = value.list().unwrap_or_default();
         let text = |at: usize| members.get(at).and_then(Value::bytes).map(|raw| decode(raw));
         let addresses = |at: usize| members.get(at).map(read_addresses).unwrap_or_default();
-        let id = |at: usize| text(at).filter(|id| !id.is_empty());
+        let ids = |at: usize| members.get(at).and_then(Value::bytes).map(|raw| field::ids(raw));
         Self {
             date: text(0).and_then(|date| read_header_date(&date)),
             subject: text(1).unwrap_or_default(),
@@ -52,8 +53,8 @@ impl Envelope {
             to: addresses(5),
             cc: addresses(6),
             bcc: addresses(7),
-            in_reply_to: id(8),
-            message_id: id(9),
+            in_reply_to: ids(8).unwrap_or_default(),
+            message_id: ids(9).and_then(|ids| ids.into_iter().next()),
         }
     }
 }
@@ -120,10 +121,10 @@ mod tests {
         assert_eq!(envelope.cc[1].name.as_deref(), Some("John Klensin"));
         assert_eq!(
             envelope.message_id.as_deref(),
-            Some("<B27397-0100000@cac.washington.edu>")
+            Some("B27397-0100000@cac.washington.edu")
         );
         assert_eq!(envelope.date.unwrap().to_string(), "1996-07-17T09:23:25Z");
-        assert!(envelope.bcc.is_empty() && envelope.in_reply_to.is_none());
+        assert!(envelope.bcc.is_empty() && envelope.in_reply_to.is_empty());
     }
 
     #[test]
@@ -134,6 +135,9 @@ mod tests {
         assert_eq!(envelope.subject, "Grüße");
         assert_eq!(envelope.from.len(), 1);
         assert_eq!(envelope.to[0].name.as_deref(), Some("Jö"));
+        let envelope = self::envelope(r#"(NIL NIL NIL NIL NIL NIL NIL NIL "<a@b> <c@d>" " bare@x ")"#);
+        assert_eq!(envelope.in_reply_to, ["a@b", "c@d"]);
+        assert_eq!(envelope.message_id.as_deref(), Some("bare@x"));
         assert_eq!(Envelope::read(&Value::Nil), Envelope::default());
         assert_eq!(Envelope::read(&Value::Cut), Envelope::default());
     }

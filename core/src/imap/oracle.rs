@@ -98,7 +98,7 @@ fn well_formed_responses_are_read_as_imap_proto_reads_them() {
                             assert_eq!(Some(ours.subject.as_bytes()), envelope.subject.as_deref());
                             assert_eq!(ours.from.len(), envelope.from.unwrap().len());
                             assert_eq!(
-                                ours.message_id.unwrap().as_bytes(),
+                                format!("<{}>", ours.message_id.unwrap()).as_bytes(),
                                 &*envelope.message_id.unwrap()
                             );
                         }

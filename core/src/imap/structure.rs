@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::text::{decode, decode_parameters};
 use super::value::Value;
+use crate::message::parse::field;
 
 /// Parts of one message that are listed; a structure with more is not given.
 const MAX_PARTS: usize = 10_000;
@@ -19,7 +20,7 @@ pub struct BodyStructure {
     pub content_type: String,
     /// The content type's parameters; names in lower case, values decoded.
     pub parameters: Vec<(String, String)>,
-    /// Content-ID with its angle brackets.
+    /// Content-ID without its angle brackets: what an HTML body calls it by (`cid:`).
     pub content_id: Option<String>,
     /// Content-Description.
     pub description: Option<String>,
@@ -130,7 +131,10 @@ fn read_single(fields: &[Value], path: &str, top: bool, count: &mut usize) -> Op
     let content_type = format!("{}/{}", text(0)?, text(1)?).to_ascii_lowercase();
     let mut structure = BodyStructure {
         parameters: fields.get(2).map(parameters).unwrap_or_default(),
-        content_id: text(3),
+        content_id: fields
+            .get(3)
+            .and_then(Value::bytes)
+            .and_then(|raw| field::ids(raw).into_iter().next()),
         description: text(4),
         encoding: text(5).unwrap_or_else(|| "7bit".to_owned()).to_ascii_lowercase(),
         size: fields.get(6).and_then(Value::number),
@@ -273,6 +277,7 @@ mod tests {
             ("2", Some(100))
         );
         assert_eq!(whole.parts[2].file_name.as_deref(), Some("l.png"));
+        assert_eq!(whole.parts[2].content_id.as_deref(), Some("logo"));
         assert_eq!(whole.disposition, None);
     }
 

@@ -103,7 +103,7 @@ pub(crate) fn text(value: &[u8]) -> String {
 }
 
 /// The ids of Message-ID, In-Reply-To, References or Content-ID, without angle brackets.
-pub(super) fn ids(value: &[u8]) -> Vec<String> {
+pub(crate) fn ids(value: &[u8]) -> Vec<String> {
     match MessageStream::new(&ended(value)).parse_id() {
         HeaderValue::Text(id) => vec![id.into_owned()],
         HeaderValue::TextList(ids) => ids.into_iter().map(Cow::into_owned).collect(),
