@@ -74,12 +74,12 @@
 mod app;
 mod cloud;
 mod deadline;
-mod doctor;
 mod error;
 mod mailbox;
 mod secret;
 mod settings;
 
+pub mod doctor;
 pub mod imap;
 pub mod message;
 pub mod net;

@@ -31,7 +31,7 @@ Configuration, the first that is found wins:
 
 Exit codes:
     0  done
-    1  `demo`: something did not match
+    1  `demo`: something did not match; `explain`: nothing known fits
     2  the command line is wrong
     3  argument, configuration or local file (error codes 1xx)
     4  no token (2xx)
@@ -160,6 +160,7 @@ pub(crate) enum Command {
     Move(commands::move_to::Args),
     Delete(commands::delete::Args),
     Pop3(commands::pop3::Args),
+    Explain(commands::explain::Args),
     Completions(commands::completions::Args),
 }
 
@@ -179,6 +180,7 @@ impl Command {
             Command::Move(_) => "move",
             Command::Delete(_) => "delete",
             Command::Pop3(_) => "pop3",
+            Command::Explain(_) => "explain",
             Command::Completions(_) => "completions",
         }
     }

@@ -16,6 +16,8 @@ pub(crate) enum Failure {
     Partial,
     /// The demo found something that is not as it must be.
     Mismatch(String),
+    /// The command has printed what it found, and this exit code says how bad it is.
+    Findings(u8),
     /// Whoever read our output went away: `exomail list | head -1`. Nothing to tell, and nobody to tell it to.
     BrokenPipe,
 }
@@ -35,6 +37,7 @@ impl Failure {
             },
             Failure::Partial => 10,
             Failure::Mismatch(_) => 1,
+            Failure::Findings(code) => *code,
             // What a shell shows for a program that SIGPIPE ended (128 + 13).
             Failure::BrokenPipe => 141,
         }

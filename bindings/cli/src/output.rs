@@ -112,7 +112,7 @@ impl Output {
             Failure::Mismatch(what) => {
                 self.stderr(format!("{} {what}", style("mismatch:").red().bold().for_stderr()));
             }
-            Failure::Partial | Failure::BrokenPipe => {}
+            Failure::Partial | Failure::Findings(_) | Failure::BrokenPipe => {}
         }
     }
 
@@ -244,7 +244,8 @@ fn rejected(error: &Error) -> Option<&RejectedRecipients> {
     error.source()?.downcast_ref()
 }
 
-fn describe(step: Step) -> String {
+/// `step 4b, register …`.
+pub(crate) fn describe(step: Step) -> String {
     match step.number() {
         Some(number) => format!("step {number}, {}", step.title()),
         None => step.title().to_owned(),

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{imap, pop3, smtp, wait};
+use super::{imap, network, pop3, smtp, wait};
 use crate::error::{Error, ErrorKind, Layer, Retry, ServerReply, Step};
 
 /// One cause. A reply fits when each list that is not empty holds something that fits; the first row that fits wins,
@@ -53,7 +53,8 @@ impl Row {
         ..Row::ANY
     };
 
-    fn fits(&self, reply: &ServerReply, text: &str) -> bool {
+    /// Whether the reply fits; `text` is all that was said, in lower case.
+    pub(super) fn fits(&self, reply: &ServerReply, text: &str) -> bool {
         (!self.challenged || reply.challenge.is_some())
             && (self.codes.is_empty() || reply.code.is_some_and(|code| self.codes.contains(&code)))
             && (self.enhanced.is_empty()
@@ -65,13 +66,14 @@ impl Row {
     }
 }
 
-/// The rows of a layer; layers without a mail server have none.
+/// The rows of a layer; where nobody else speaks there are none.
 pub(super) fn rows(layer: Layer) -> &'static [Row] {
     match layer {
         Layer::Smtp => smtp::ROWS,
         Layer::Imap => imap::ROWS,
         Layer::Pop3 => pop3::ROWS,
-        Layer::Local | Layer::Token | Layer::Network | Layer::Tls | Layer::Message => &[],
+        Layer::Network | Layer::Tls => network::ROWS,
+        Layer::Local | Layer::Token | Layer::Message => &[],
     }
 }
 

@@ -110,7 +110,7 @@ impl EntraRefusal {
 }
 
 /// Every `AADSTS<number>` of a text, in order, each once. Never by line: Entra changed its line ends.
-fn codes_in(text: &str) -> Vec<u32> {
+pub(crate) fn codes_in(text: &str) -> Vec<u32> {
     let mut codes = Vec::new();
     for (at, marker) in text.match_indices("AADSTS") {
         let rest = text.get(at + marker.len()..).unwrap_or_default();

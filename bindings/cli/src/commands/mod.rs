@@ -3,6 +3,7 @@
 pub(crate) mod completions;
 pub(crate) mod delete;
 pub(crate) mod demo;
+pub(crate) mod explain;
 pub(crate) mod fetch;
 mod folder;
 pub(crate) mod folders;
