@@ -96,7 +96,7 @@ pub use error::{Error, ErrorKind, Layer, OAuthReply, Result, Retry, ServerReply,
 pub use jiff::Timestamp;
 #[cfg(feature = "async-imap")]
 pub use mailbox::SignedIn;
-pub use mailbox::{Mailbox, MessageQuery, MessageRef, Messages};
+pub use mailbox::{AfterReset, Checkpoint, Mailbox, MessageQuery, MessageRef, Messages, Watch, WatchEvent};
 pub use net::{Connector, Endpoint, Security, Timeouts, Tls, Transcript, TranscriptLine};
 pub use secret::Secret;
 pub use settings::{CredentialSource, SecretSource, Settings};

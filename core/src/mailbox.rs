@@ -2,10 +2,12 @@
 
 #[cfg(feature = "async-imap")]
 mod async_imap;
+mod checkpoint;
 mod lettre;
 mod messages;
 mod pool;
 mod query;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
@@ -15,9 +17,11 @@ use tokio::sync::OnceCell;
 
 #[cfg(feature = "async-imap")]
 pub use self::async_imap::SignedIn;
+pub use checkpoint::Checkpoint;
 pub use messages::Messages;
 use pool::{Lease, Pool, Pooled};
 pub use query::{MessageQuery, MessageRef};
+pub use watch::{AfterReset, Watch, WatchEvent};
 
 use crate::app::App;
 use crate::error::{Error, ErrorKind, Layer, Result};

@@ -48,6 +48,9 @@ pub struct Selected {
     /// The server said which flags can be changed; without that, all can (RFC 3501 §7.1).
     #[serde(skip)]
     permanent_told: bool,
+    /// How often the server said that the folder holds another number of messages than was known.
+    #[serde(skip)]
+    arrivals: u32,
 }
 
 impl Selected {
@@ -62,7 +65,12 @@ impl Selected {
     /// Takes in what the server says without being asked, or while it opens the folder.
     pub(crate) fn observe(&mut self, data: &Untagged) {
         match data {
-            Untagged::Exists(count) => self.exists = *count,
+            Untagged::Exists(count) => {
+                if self.exists != *count {
+                    self.arrivals = self.arrivals.wrapping_add(1);
+                }
+                self.exists = *count;
+            }
             Untagged::Expunge(_) => self.exists = self.exists.saturating_sub(1),
             Untagged::Flags(flags) => {
                 self.flags.clone_from(flags);
@@ -89,6 +97,11 @@ impl Selected {
             Some(Code::ReadWrite) => self.read_only = false,
             _ => {}
         }
+    }
+
+    /// A number that changes when messages may have come. Their count does not tell: one may come as another goes.
+    pub(crate) fn arrivals(&self) -> u32 {
+        self.arrivals
     }
 
     /// Whether the flag can be stored for good here.

@@ -31,7 +31,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    fn new(uid: Uid) -> Self {
+    pub(crate) fn new(uid: Uid) -> Self {
         Self {
             uid,
             flags: Vec::new(),

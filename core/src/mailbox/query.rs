@@ -82,6 +82,11 @@ impl From<Query> for MessageQuery {
 /// The name that means the inbox in every mailbox language (RFC 9051 §5.1).
 const INBOX: &str = "INBOX";
 
+/// Whether both names mean the same folder.
+pub(super) fn same_folder(one: &str, other: &str) -> bool {
+    one == other || (one.eq_ignore_ascii_case(INBOX) && other.eq_ignore_ascii_case(INBOX))
+}
+
 /// One message of a mailbox, for as long as the server keeps the folder's UIDVALIDITY (RFC 9051 §2.3.1.1).
 ///
 /// Its text form is that of an IMAP URL (RFC 5092) without the server: `INBOX;UIDVALIDITY=14/;UID=42`.
