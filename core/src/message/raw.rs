@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -15,10 +16,14 @@ use crate::error::{Error, ErrorKind, Result};
 pub struct RawMessage {
     source: Source,
     progress: Option<Progress>,
+    before_end: Option<BeforeEnd>,
 }
 
 /// Called with the number of bytes read so far.
 pub(crate) type Progress = Box<dyn FnMut(u64) + Send>;
+
+/// Awaited once, before the last of the message goes out over SMTP. Where it fails, the message is not ended.
+pub(crate) type BeforeEnd = Box<dyn FnOnce() -> BoxFuture<'static, Result<()>> + Send>;
 
 enum Source {
     Bytes(Bytes),
@@ -59,6 +64,7 @@ impl RawMessage {
         Self {
             source,
             progress: None,
+            before_end: None,
         }
     }
 
@@ -68,6 +74,18 @@ impl RawMessage {
     pub fn with_progress(mut self, progress: impl FnMut(u64) + Send + 'static) -> Self {
         self.progress = Some(Box::new(progress));
         self
+    }
+
+    /// Awaits `before_end` before the last of the message goes out over SMTP: until then it is certain that nothing
+    /// was delivered.
+    #[must_use]
+    pub(crate) fn with_before_end(mut self, before_end: BeforeEnd) -> Self {
+        self.before_end = Some(before_end);
+        self
+    }
+
+    pub(crate) fn take_before_end(&mut self) -> Option<BeforeEnd> {
+        self.before_end.take()
     }
 
     /// The message's bytes, where they are in memory.

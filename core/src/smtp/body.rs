@@ -6,7 +6,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use crate::error::{Error, ErrorKind, Layer, Result};
 use crate::message::RawMessage;
 use crate::message::line_ends::{self, LineEnds};
-use crate::message::raw::Progress;
+use crate::message::raw::{BeforeEnd, Progress};
 
 /// A piece is about this long: one BDAT chunk. Also the longest message that is held in memory.
 pub(super) const PIECE: usize = 1024 * 1024;
@@ -22,6 +22,8 @@ pub(super) struct Body {
     /// Whether the header block is UTF-8 beyond ASCII (RFC 6532).
     pub(super) utf8_headers: bool,
     source: Source,
+    /// Awaited before the last piece is handed out.
+    before_end: Option<BeforeEnd>,
 }
 
 enum Source {
@@ -56,7 +58,13 @@ impl Body {
     ///
     /// # Errors
     /// [`ErrorKind::LocalIo`] when it can't be read, [`ErrorKind::InvalidMessage`] when it is empty.
-    pub(super) async fn open(message: RawMessage) -> Result<Self> {
+    pub(super) async fn open(mut message: RawMessage) -> Result<Self> {
+        let before_end = message.take_before_end();
+        let body = Self::read(message).await?;
+        Ok(Self { before_end, ..body })
+    }
+
+    async fn read(message: RawMessage) -> Result<Self> {
         let in_memory = message.in_memory().cloned();
         if let Some(bytes) = in_memory.as_ref().filter(|bytes| line_ends::is_normal(bytes)) {
             return Self::whole(bytes.clone(), message.into_progress());
@@ -70,6 +78,7 @@ impl Body {
                 eight_bit: Some(!bytes.is_ascii()),
                 utf8_headers: has_utf8_headers(&bytes),
                 source: Source::Stream(stream),
+                before_end: None,
             });
         }
         if stream.ended {
@@ -80,6 +89,7 @@ impl Body {
             eight_bit: (!stream.ready.is_ascii()).then_some(true),
             utf8_headers: has_utf8_headers(&stream.ready),
             source: Source::Stream(stream),
+            before_end: None,
         })
     }
 
@@ -98,14 +108,25 @@ impl Body {
                 taken: 0,
                 progress,
             },
+            before_end: None,
         })
     }
 
     /// The next piece. Not to be called behind the last one.
     ///
     /// # Errors
-    /// [`ErrorKind::LocalIo`] when the caller's reader fails.
+    /// [`ErrorKind::LocalIo`] when the caller's reader fails; what `before_end` met.
     pub(super) async fn next(&mut self) -> Result<Piece> {
+        let piece = self.take_piece().await?;
+        if piece.is_last
+            && let Some(before_end) = self.before_end.take()
+        {
+            before_end().await?;
+        }
+        Ok(piece)
+    }
+
+    async fn take_piece(&mut self) -> Result<Piece> {
         match &mut self.source {
             Source::Whole {
                 rest,

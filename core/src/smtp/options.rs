@@ -1,5 +1,7 @@
 //! [`SendOptions`]: how a mail is sent.
 
+use serde::{Deserialize, Serialize};
+
 /// How a mail is sent. The default suits nearly every mail.
 ///
 /// ```
@@ -11,7 +13,8 @@
 /// };
 /// # let _ = options;
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct SendOptions {
     /// Send to all recipients or to none. Costs one flight more. Otherwise the mail goes to those that the server
     /// accepts, and the report says which it did not.
@@ -21,7 +24,8 @@ pub struct SendOptions {
 }
 
 /// Delivery status notifications: when the sender wants to hear, and what (RFC 3461).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Dsn {
     /// When to be told; `None` leaves it to the server, which tells of failures.
     pub notify: Option<Notify>,
@@ -35,7 +39,8 @@ pub struct Dsn {
 }
 
 /// When the sender wants to be told. Nothing chosen means never (RFC 3461 §4.1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Notify {
     /// When the mail was delivered.
     pub success: bool,
@@ -61,7 +66,8 @@ impl Notify {
 }
 
 /// How much of the message comes back with a failure notification (RFC 3461 §4.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ReturnContent {
     /// The whole message.
     Full,
