@@ -55,6 +55,7 @@
 //! | tokens | [`App::token`], [`token::Claims`], [`TokenProvider`] for tokens from elsewhere |
 //! | SASL | [`sasl::xoauth2`], [`sasl::oauthbearer`] |
 //! | sessions | [`smtp::SmtpSession`], [`imap::ImapSession`], [`pop3::Pop3Session`] |
+//! | mail that must not be lost | [`outbox::Outbox`], a queue on the disk |
 //! | messages | [`message::OutgoingMessage`], [`message::Message`], [`message::RawMessage`] |
 //! | what was said on the wire | [`Transcript`], with every secret blanked |
 //!
@@ -83,6 +84,7 @@ pub mod doctor;
 pub mod imap;
 pub mod message;
 pub mod net;
+pub mod outbox;
 pub mod pop3;
 pub mod sasl;
 pub mod smtp;
