@@ -22,6 +22,7 @@ Examples:
   exomail token           what the app's token says
   exomail list --mailbox joe@contoso.com --unseen
   exomail send --to ann@contoso.com --subject Hello --text 'Hi Ann'
+  exomail watch --checkpoint inbox.json --exec ./import.sh
 
 Configuration, the first that is found wins:
   flags, EXOMAIL_* variables, AZURE_* variables, the TOML file
@@ -156,6 +157,7 @@ pub(crate) enum Command {
     List(commands::list::Args),
     Show(commands::show::Args),
     Fetch(commands::fetch::Args),
+    Watch(commands::watch::Args),
     Mark(commands::mark::Args),
     Move(commands::move_to::Args),
     Delete(commands::delete::Args),
@@ -176,6 +178,7 @@ impl Command {
             Command::List(_) => "list",
             Command::Show(_) => "show",
             Command::Fetch(_) => "fetch",
+            Command::Watch(_) => "watch",
             Command::Mark(_) => "mark",
             Command::Move(_) => "move",
             Command::Delete(_) => "delete",
@@ -194,7 +197,7 @@ fn endpoint(protocol: Layer, url: &str) -> Result<Endpoint, String> {
 }
 
 /// A bare number counts seconds; otherwise jiff's friendly format, such as `1m 30s`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let refuse = || format!("{text:?} is not a duration; write 30, 30s, 5m or 1h");
     let duration = match text.parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),

@@ -2,11 +2,13 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails should panic"))]
 
 mod args;
+mod checkpoint;
 mod commands;
 mod config;
 mod context;
 mod failure;
 mod files;
+mod handler;
 mod output;
 
 use std::process::ExitCode;
@@ -65,8 +67,9 @@ fn run(cli: Cli, output: Output) -> Done {
         let name = cli.command.name();
         let deadline = context.deadline.clone();
         match cli.command {
-            // The signal is how a sandbox ends, not how it fails.
+            // The signal is how these end, not how they fail.
             Command::Sandbox(args) => commands::sandbox::run(args, &context).await,
+            Command::Watch(args) => commands::watch::run(args, &context).await,
             command => {
                 deadline
                     .limit(name, async { Ok(command.run(&context).await) })
@@ -90,6 +93,7 @@ impl Command {
             Command::List(args) => commands::list::run(args, context).await,
             Command::Show(args) => commands::show::run(args, context).await,
             Command::Fetch(args) => commands::fetch::run(args, context).await,
+            Command::Watch(args) => commands::watch::run(args, context).await,
             Command::Mark(args) => commands::mark::run(args, context).await,
             Command::Move(args) => commands::move_to::run(args, context).await,
             Command::Delete(args) => commands::delete::run(args, context).await,

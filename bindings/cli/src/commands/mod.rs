@@ -16,3 +16,4 @@ pub(crate) mod sandbox;
 pub(crate) mod send;
 pub(crate) mod show;
 pub(crate) mod token;
+pub(crate) mod watch;
