@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
+use tokio::time::Instant;
 use url::Url;
 
 use crate::cloud::Cloud;
@@ -23,6 +24,8 @@ use crate::token::{
 const CONSUMERS: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
 /// How much longer than the fetch itself a caller waits for a fetch on another runtime.
 const GRACE: Duration = Duration::from_secs(5);
+/// Tokens are not forced more often than this when a server refuses one.
+const REFRESH_EACH: Duration = Duration::from_secs(60);
 
 /// An app in a tenant, signing in as itself with the OAuth2 client credentials grant.
 ///
@@ -96,6 +99,20 @@ impl App {
     /// As [`App::token`].
     pub async fn refresh_token(&self) -> Result<Token> {
         self.0.slot.token(Refresh::Force, &self.0.source).await
+    }
+
+    /// Whether a token was forced within the last minute: once more would bring nothing new, and a wrong set-up must not
+    /// hammer Entra.
+    pub(crate) fn was_just_refreshed(&self) -> bool {
+        self.0
+            .slot
+            .forced_at()
+            .is_some_and(|at| at.elapsed() < REFRESH_EACH)
+    }
+
+    /// Whether the token in the cache came from the endpoint after this moment.
+    pub(crate) fn has_token_since(&self, moment: Instant) -> bool {
+        self.0.slot.came_at().is_some_and(|at| at >= moment)
     }
 
     /// Opens `user`'s mailbox with tokens of this app: its primary SMTP address.

@@ -4,6 +4,7 @@ use serde::Serialize;
 use url::Url;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::governor::Limits;
 use crate::net::Endpoint;
 
 /// The endpoints of one cloud: authority, Graph, Exchange admin, mail hosts, and the scope to ask for.
@@ -26,6 +27,7 @@ pub struct Cloud {
     imap: Endpoint,
     pop3: Endpoint,
     smtp: Endpoint,
+    limits: Limits,
 }
 
 impl Cloud {
@@ -128,6 +130,7 @@ impl Cloud {
             imap: Endpoint::implicit_tls(mail, 993),
             pop3: Endpoint::implicit_tls(mail, 995),
             smtp: Endpoint::start_tls(smtp, 587),
+            limits: Limits::default(),
         }
     }
 
@@ -186,6 +189,13 @@ impl Cloud {
         self
     }
 
+    /// Sets what one mailbox may do at once, in a minute and in a day.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// `global`, `gcc-high`, `dod`, `china` or `custom`.
     pub fn name(&self) -> &str {
         &self.name
@@ -224,6 +234,11 @@ impl Cloud {
     /// The SMTP submission server.
     pub fn smtp(&self) -> &Endpoint {
         &self.smtp
+    }
+
+    /// What one mailbox may do at once, in a minute and in a day.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
     }
 }
 

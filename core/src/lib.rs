@@ -76,6 +76,7 @@ mod app;
 mod cloud;
 mod deadline;
 mod error;
+mod governor;
 mod mailbox;
 mod secret;
 mod settings;
@@ -94,11 +95,14 @@ pub use app::{App, AppBuilder};
 pub use cloud::Cloud;
 pub use deadline::{CancelToken, Deadline};
 pub use error::{Error, ErrorKind, Layer, OAuthReply, Result, Retry, ServerReply, Step};
+pub use governor::Limits;
 /// A point in time, as this crate takes and gives it.
 pub use jiff::Timestamp;
 #[cfg(feature = "async-imap")]
 pub use mailbox::SignedIn;
-pub use mailbox::{AfterReset, Checkpoint, Mailbox, MessageQuery, MessageRef, Messages, Watch, WatchEvent};
+pub use mailbox::{
+    AfterReset, Checkpoint, Mailbox, MessageQuery, MessageRef, Messages, Part, Sent, Watch, WatchEvent,
+};
 pub use net::{Connector, Endpoint, Security, Timeouts, Tls, Transcript, TranscriptLine};
 pub use secret::Secret;
 pub use settings::{CredentialSource, SecretSource, Settings};

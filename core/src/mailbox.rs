@@ -3,10 +3,13 @@
 #[cfg(feature = "async-imap")]
 mod async_imap;
 mod checkpoint;
+mod heal;
 mod lettre;
 mod messages;
 mod pool;
 mod query;
+mod resume;
+mod sending;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -18,29 +21,29 @@ use tokio::sync::OnceCell;
 #[cfg(feature = "async-imap")]
 pub use self::async_imap::SignedIn;
 pub use checkpoint::Checkpoint;
+use heal::{Heal, Proven};
 pub use messages::Messages;
 use pool::{Lease, Pool, Pooled};
 pub use query::{MessageQuery, MessageRef};
+use resume::Download;
+pub use sending::{Part, Sent};
 pub use watch::{AfterReset, Watch, WatchEvent};
 
 use crate::app::App;
 use crate::error::{Error, ErrorKind, Layer, Result};
-use crate::imap::{Access, Flag, Folder, ImapSession, Role, Section, Selected, Store, Uid, UidSet};
-use crate::message::{Message, OutgoingMessage, OutgoingMessageBuilder, RawMessage};
+use crate::governor::{Governor, Key, Protocol, Turn};
+use crate::imap::{Access, Flag, Folder, ImapSession, Role, Selected, Store, Uid, UidSet};
+use crate::message::{Message, RawMessage};
 use crate::pop3::Pop3Session;
 use crate::sasl::Login;
-use crate::smtp::{Envelope, SendOptions, SendReport, SmtpSession};
-
-/// Exchange takes 3 SMTP connections a mailbox (facts: 432 4.3.2 Concurrent connections limit exceeded).
-const SMTP_CONNECTIONS: usize = 3;
-/// On-premises Exchange takes 16 IMAP connections a user; Exchange Online does not publish its number.
-const IMAP_CONNECTIONS: usize = 4;
+use crate::smtp::SmtpSession;
 
 /// One mailbox of the tenant: send from it, read it.
 ///
-/// It connects when something is asked of it, keeps a few connections for the next call (at most 3 for SMTP and 4 for
-/// IMAP), asks an older one whether it is still alive, and ends those that were idle for a minute. Clones share the
-/// connections; any number of tasks may use one at once.
+/// It connects when something is asked of it, keeps a few connections for the next call, asks an older one whether it is
+/// still alive, and ends those that were idle for a minute. Clones share the connections; any number of tasks may use one
+/// at once. It keeps within the [`Limits`](crate::Limits) of the cloud, together with everybody who uses this mailbox in
+/// this process: calls wait for their turn, for the minute's mails, and for the pause that a server asked for.
 ///
 /// ```no_run
 /// # async fn run(app: exomail::App) -> exomail::Result<()> {
@@ -74,6 +77,8 @@ impl WeakMailbox {
 struct Inner {
     app: App,
     login: Login,
+    governor: Arc<Governor>,
+    proven: Proven,
     imap: Arc<Pool<ImapSession>>,
     smtp: Arc<Pool<SmtpSession>>,
     /// Its name, once it was looked for; `None` where the mailbox has none.
@@ -82,11 +87,19 @@ struct Inner {
 
 impl Mailbox {
     pub(crate) fn new(app: App, login: Login) -> Self {
+        let key = Key {
+            authority: app.cloud().authority().to_string(),
+            tenant: app.tenant().to_owned(),
+            mailbox: login.user().to_lowercase(),
+        };
+        let governor = Governor::of(key, app.cloud().limits());
         Self(Arc::new(Inner {
             app,
             login,
-            imap: Pool::new(IMAP_CONNECTIONS),
-            smtp: Pool::new(SMTP_CONNECTIONS),
+            imap: Pool::new(governor.seats(Protocol::Imap)),
+            smtp: Pool::new(governor.seats(Protocol::Smtp)),
+            governor,
+            proven: Proven::default(),
             trash: OnceCell::new(),
         }))
     }
@@ -105,49 +118,6 @@ impl Mailbox {
         &self.0.app
     }
 
-    // ---- sending ----------------------------------------------------------------------------------------------
-
-    /// Starts a message whose From is this mailbox, unless another one is set.
-    pub fn compose(&self) -> OutgoingMessageBuilder {
-        OutgoingMessage::builder().default_from(self.address())
-    }
-
-    /// Sends a message over SMTP. The server keeps a copy in the folder for sent items; none needs to be appended.
-    ///
-    /// Recipients that the server refuses are told in the report; the others get the mail.
-    ///
-    /// # Errors
-    /// [`ErrorKind::RecipientsRejected`] when no recipient was accepted; [`ErrorKind::SendAsDenied`] when From is
-    /// another address that this mailbox may not send as; [`ErrorKind::OutcomeUnknown`] when the connection was cut
-    /// before the server's answer; and whatever connecting and signing in can meet.
-    pub async fn send(&self, message: &OutgoingMessage) -> Result<SendReport> {
-        self.send_with(message, &SendOptions::default()).await
-    }
-
-    /// As [`send`](Self::send), with options.
-    ///
-    /// # Errors
-    /// As [`send`](Self::send); and [`ErrorKind::RecipientsRejected`] where all recipients were demanded and one was
-    /// refused.
-    pub async fn send_with(&self, message: &OutgoingMessage, options: &SendOptions) -> Result<SendReport> {
-        self.send_raw(message.envelope(), message.clone().into_raw(), options)
-            .await
-    }
-
-    /// Sends a ready RFC 5322 message to the recipients of `envelope`.
-    ///
-    /// # Errors
-    /// As [`send_with`](Self::send_with).
-    pub async fn send_raw(
-        &self,
-        envelope: &Envelope,
-        message: RawMessage,
-        options: &SendOptions,
-    ) -> Result<SendReport> {
-        let mut session = self.smtp_lease().await?;
-        session.send(envelope, message, options).await
-    }
-
     // ---- reading ----------------------------------------------------------------------------------------------
 
     /// The folders, with the role of those that have one.
@@ -155,7 +125,13 @@ impl Mailbox {
     /// # Errors
     /// Whatever connecting and signing in can meet.
     pub async fn folders(&self) -> Result<Vec<Folder>> {
-        self.imap_lease().await?.folders().await
+        let mut heal = Heal::new(self, Protocol::Imap);
+        loop {
+            let folders = async { self.imap_lease().await?.folders().await };
+            if let Some(settled) = heal.settle(folders.await).await {
+                return settled;
+            }
+        }
     }
 
     /// The folder with this role, such as the one for deleted items whatever its name in the mailbox's language.
@@ -176,19 +152,21 @@ impl Mailbox {
     /// [`ErrorKind::NotFound`] when there is no such folder; whatever connecting and signing in can meet.
     pub async fn messages(&self, query: impl Into<MessageQuery>) -> Result<Messages> {
         let query = query.into();
-        let (mut session, selected) = self.selected(&query.folder, true).await?;
-        let mut uids = session.search(&query.filter).await?;
-        drop(session);
+        let mut heal = Heal::new(self, Protocol::Imap);
+        let (mut uids, uid_validity) = loop {
+            let found = async {
+                let (mut session, selected) = self.selected(&query.folder, true).await?;
+                Ok((session.search(&query.filter).await?, selected.uid_validity))
+            };
+            if let Some(settled) = heal.settle(found.await).await {
+                break settled?;
+            }
+        };
         if query.newest_first {
             uids.reverse();
         }
         uids.truncate(query.limit);
-        Ok(Messages::new(
-            self.clone(),
-            query.folder,
-            selected.uid_validity,
-            uids,
-        ))
+        Ok(Messages::new(self.clone(), query.folder, uid_validity, uids))
     }
 
     /// A whole message, parsed, held in memory (Exchange's ceiling for one is 150 MB). It is not marked as read.
@@ -202,13 +180,21 @@ impl Mailbox {
     }
 
     /// Writes a whole message as it is on the server, chunk by chunk, to `sink`. It is not marked as read. Returns the
-    /// number of bytes.
+    /// number of bytes. Where the connection breaks the rest comes over another one: the sink gets no byte twice.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] when it is not there any more; [`ErrorKind::LocalIo`] when the sink fails.
     pub async fn fetch(&self, id: &MessageRef, sink: &mut (impl AsyncWrite + Unpin + Send)) -> Result<u64> {
-        let mut session = self.at(&id.into()).await?;
-        session.fetch(id.uid(), &Section::whole(), sink).await
+        let (mut heal, mut download) = (Heal::new(self, Protocol::Imap), Download::default());
+        loop {
+            let fetched = async {
+                let mut session = self.at_once(&id.into()).await?;
+                download.run(&mut session, id.uid(), sink).await
+            };
+            if let Some(settled) = heal.settle(fetched.await).await {
+                return settled;
+            }
+        }
     }
 
     // ---- changing ---------------------------------------------------------------------------------------------
@@ -220,7 +206,13 @@ impl Mailbox {
     /// server would lose.
     pub async fn mark(&self, ids: &[MessageRef], change: Store, flags: &[Flag]) -> Result<()> {
         for (place, uids) in by_folder(ids) {
-            self.at(&place).await?.store(&uids, change, flags).await?;
+            let mut heal = Heal::new(self, Protocol::Imap);
+            loop {
+                let stored = async { self.at_once(&place).await?.store(&uids, change, flags).await };
+                if let Some(settled) = heal.settle(stored.await).await {
+                    break settled?;
+                }
+            }
         }
         Ok(())
     }
@@ -231,7 +223,8 @@ impl Mailbox {
     /// [`ErrorKind::NotFound`] when one of the folders is not there.
     pub async fn move_to(&self, ids: &[MessageRef], folder: &str) -> Result<()> {
         for (place, uids) in by_folder(ids) {
-            self.at(&place).await?.move_to(&uids, folder).await?;
+            let moved = self.at(&place).await?.move_to(&uids, folder).await;
+            Heal::new(self, Protocol::Imap).last(moved)?;
         }
         Ok(())
     }
@@ -242,7 +235,8 @@ impl Mailbox {
     /// [`ErrorKind::NotFound`] when one of the folders is not there.
     pub async fn copy_to(&self, ids: &[MessageRef], folder: &str) -> Result<()> {
         for (place, uids) in by_folder(ids) {
-            self.at(&place).await?.copy(&uids, folder).await?;
+            let copied = self.at(&place).await?.copy(&uids, folder).await;
+            Heal::new(self, Protocol::Imap).last(copied)?;
         }
         Ok(())
     }
@@ -258,9 +252,9 @@ impl Mailbox {
             let mut session = self.at(&place).await?;
             match trash {
                 Some(trash) if trash != place.folder => {
-                    session.move_to(&uids, trash).await?;
+                    Heal::new(self, Protocol::Imap).last(session.move_to(&uids, trash).await)?;
                 }
-                _ => expunge(&mut session, &uids).await?,
+                _ => Heal::new(self, Protocol::Imap).last(expunge(&mut session, &uids).await)?,
             }
         }
         Ok(())
@@ -272,7 +266,8 @@ impl Mailbox {
     /// As [`mark`](Self::mark).
     pub async fn delete_forever(&self, ids: &[MessageRef]) -> Result<()> {
         for (place, uids) in by_folder(ids) {
-            expunge(&mut *self.at(&place).await?, &uids).await?;
+            let expunged = expunge(&mut *self.at(&place).await?, &uids).await;
+            Heal::new(self, Protocol::Imap).last(expunged)?;
         }
         Ok(())
     }
@@ -289,11 +284,9 @@ impl Mailbox {
         message: RawMessage,
         flags: &[Flag],
     ) -> Result<Option<MessageRef>> {
-        let appended = self
-            .imap_lease()
-            .await?
-            .append(folder, message, flags, None)
-            .await?;
+        let mut session = self.healed_lease().await?;
+        let appended = session.append(folder, message, flags, None).await;
+        let appended = Heal::new(self, Protocol::Imap).last(appended)?;
         Ok(appended.map(|appended| MessageRef::new(folder, appended.uid_validity, appended.uid)))
     }
 
@@ -330,13 +323,15 @@ impl Mailbox {
 
     // ---- leases -----------------------------------------------------------------------------------------------
 
-    async fn smtp_lease(&self) -> Result<Lease<SmtpSession>> {
-        self.0.smtp.lease(|_| true, || self.smtp()).await
-    }
-
     /// A session with any folder selected, or none.
     async fn imap_lease(&self) -> Result<Lease<ImapSession>> {
-        self.0.imap.lease(|_| true, || self.imap()).await
+        let turn = self.imap_turn().await?;
+        self.0.imap.lease(turn, |_| true, || self.imap()).await
+    }
+
+    async fn imap_turn(&self) -> Result<Turn> {
+        self.0.governor.pass_hold(Protocol::Imap).await;
+        self.0.governor.seats(Protocol::Imap).turn().await
     }
 
     /// A session with this folder selected, and what the server said of it. Always for writing: one that reads and
@@ -357,7 +352,11 @@ impl Mailbox {
                     .await?;
             Ok(session)
         };
-        let mut lease = self.0.imap.lease(serves, connect).await?;
+        let mut lease = self
+            .0
+            .imap
+            .lease(self.imap_turn().await?, serves, connect)
+            .await?;
         let selected = match lease.selected() {
             Some(selected) if selected.folder == folder => {
                 let selected = selected.clone();
@@ -371,8 +370,28 @@ impl Mailbox {
         Ok((lease, selected))
     }
 
-    /// A session with the folder of a message selected, if it is still the same folder.
+    /// A session that is open, however often it takes: for what must not be repeated itself.
+    async fn healed_lease(&self) -> Result<Lease<ImapSession>> {
+        let mut heal = Heal::new(self, Protocol::Imap);
+        loop {
+            if let Some(settled) = heal.settle(self.imap_lease().await).await {
+                return settled;
+            }
+        }
+    }
+
+    /// As [`at_once`](Self::at_once), however often it takes: for what must not be repeated itself.
     async fn at(&self, place: &Place<'_>) -> Result<Lease<ImapSession>> {
+        let mut heal = Heal::new(self, Protocol::Imap);
+        loop {
+            if let Some(settled) = heal.settle(self.at_once(place).await).await {
+                return settled;
+            }
+        }
+    }
+
+    /// A session with the folder of a message selected, if it is still the same folder.
+    async fn at_once(&self, place: &Place<'_>) -> Result<Lease<ImapSession>> {
         let (session, selected) = self.selected(place.folder, false).await?;
         if selected.uid_validity != place.uid_validity {
             return Err(Error::new(

@@ -3,8 +3,9 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::query::MessageRef;
-use super::{Mailbox, Place};
+use super::{Heal, Mailbox, Place};
 use crate::error::Result;
+use crate::governor::Protocol;
 use crate::imap::{Summary, Uid};
 
 /// How many summaries are fetched in one flight.
@@ -79,9 +80,14 @@ impl Messages {
             folder: &self.folder,
             uid_validity: self.uid_validity,
         };
-        let mut session = self.mailbox.at(&place).await?;
-        let summaries = session.summaries(&uids.iter().copied().collect()).await?;
-        drop(session);
+        let set = uids.iter().copied().collect();
+        let mut heal = Heal::new(&self.mailbox, Protocol::Imap);
+        let summaries = loop {
+            let summaries = async { self.mailbox.at_once(&place).await?.summaries(&set).await };
+            if let Some(settled) = heal.settle(summaries.await).await {
+                break settled?;
+            }
+        };
         // The server answers in its own order.
         let mut found: HashMap<Uid, Summary> = summaries
             .into_iter()

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -86,6 +87,30 @@ impl RawMessage {
 
     pub(crate) fn take_before_end(&mut self) -> Option<BeforeEnd> {
         self.before_end.take()
+    }
+
+    /// The same message once more, where its bytes can be had again: not those of a reader, and not where somebody waits
+    /// for its end, who does that once. Both report their progress.
+    pub(crate) fn again(&mut self) -> Option<Self> {
+        if self.before_end.is_some() {
+            return None;
+        }
+        let source = match &self.source {
+            Source::Bytes(bytes) => Source::Bytes(bytes.clone()),
+            Source::File(path) => Source::File(path.clone()),
+            Source::Reader { .. } => return None,
+        };
+        let mut again = Self::new(source);
+        if let Some(progress) = self.progress.take() {
+            let progress = Arc::new(Mutex::new(progress));
+            for message in [&mut *self, &mut again] {
+                let progress = progress.clone();
+                message.progress = Some(Box::new(move |taken| {
+                    (progress.lock().unwrap_or_else(PoisonError::into_inner))(taken);
+                }));
+            }
+        }
+        Some(again)
     }
 
     /// The message's bytes, where they are in memory.
@@ -185,8 +210,6 @@ impl fmt::Debug for RawMessage {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
-
     use tokio::io::AsyncReadExt;
 
     use super::*;

@@ -52,6 +52,14 @@ impl Envelope {
         &self.to
     }
 
+    /// The same sender, to some of the recipients.
+    pub(crate) fn with_recipients(&self, to: &[String]) -> Self {
+        Self {
+            from: self.from.clone(),
+            to: to.to_vec(),
+        }
+    }
+
     /// Whether an address is beyond ASCII, so that the server must offer SMTPUTF8.
     pub(super) fn beyond_ascii(&self) -> Option<&str> {
         self.from

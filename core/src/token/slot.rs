@@ -47,6 +47,9 @@ struct State {
     not_before: Option<Instant>,
     /// The end of the pause that the server asked for, and the refusal in which it did.
     pause: Option<(Instant, Error)>,
+    /// When somebody last forced a new token, and when the cached one came.
+    forced_at: Option<Instant>,
+    came_at: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -170,6 +173,9 @@ impl Slot {
                 .with_source(error)
         })?;
         let (sender, outcome) = watch::channel(None);
+        if forced {
+            state.forced_at = Some(now);
+        }
         state.flights += 1;
         let id = state.flights;
         let flight = Flight {
@@ -200,6 +206,7 @@ impl Slot {
         match outcome {
             Ok(token) => {
                 state.cached = Some(Cached::new(token.clone(), now));
+                state.came_at = Some(now);
                 state.failures = 0;
                 state.not_before = None;
                 state.pause = None;
@@ -219,6 +226,16 @@ impl Slot {
                 tracing::warn!(%error, failures = state.failures, "no token");
             }
         }
+    }
+
+    /// When somebody last forced a new token.
+    pub(crate) fn forced_at(&self) -> Option<Instant> {
+        self.lock().forced_at
+    }
+
+    /// When the token in the cache came.
+    pub(crate) fn came_at(&self) -> Option<Instant> {
+        self.lock().came_at
     }
 
     /// When a token that still serves ends.

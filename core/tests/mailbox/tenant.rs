@@ -1,6 +1,6 @@
 //! A sandbox, and an app in it.
 
-use exomail::{App, Cloud, Endpoint, Mailbox, MessageQuery, Transcript};
+use exomail::{App, Cloud, Endpoint, Limits, Mailbox, MessageQuery, Transcript};
 use exomail_sandbox::{ConnectionStats, Protocol, Sandbox, SandboxBuilder};
 
 pub(crate) const JOE: &str = "joe@contoso.example";
@@ -17,7 +17,16 @@ impl Tenant {
         Self::with(Sandbox::builder()).await
     }
 
+    /// Mails are not paced here: tests don't wait.
     pub(crate) async fn with(builder: SandboxBuilder) -> Self {
+        let limits = Limits {
+            messages_per_minute: u32::MAX,
+            ..Limits::default()
+        };
+        Self::limited(builder, limits).await
+    }
+
+    pub(crate) async fn limited(builder: SandboxBuilder, limits: Limits) -> Self {
         let sandbox = builder.mailbox(JOE).mailbox(ANN).start().await.unwrap();
         let transcript = Transcript::new();
         let implicit = |(host, port): (&str, u16)| Endpoint::implicit_tls(host, port);
@@ -26,7 +35,8 @@ impl Tenant {
             .unwrap()
             .with_imap(implicit(sandbox.imap()))
             .with_pop3(implicit(sandbox.pop3()))
-            .with_smtp(Endpoint::start_tls(host, port));
+            .with_smtp(Endpoint::start_tls(host, port))
+            .with_limits(limits);
         let app = App::builder(sandbox.tenant(), sandbox.client_id())
             .client_secret(sandbox.client_secret())
             .cloud(cloud)
