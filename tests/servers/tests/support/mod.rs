@@ -64,7 +64,12 @@ impl Stand {
             .unwrap()
             .with_imap(Endpoint::implicit_tls(HOST, servers.imap_tls()))
             .with_pop3(Endpoint::implicit_tls(HOST, servers.pop3_tls()))
-            .with_smtp(Endpoint::start_tls(HOST, servers.smtp()));
+            .with_smtp(Endpoint::start_tls(HOST, servers.smtp()))
+            // Tests don't wait.
+            .with_limits(exomail::Limits {
+                messages_per_minute: u32::MAX,
+                ..exomail::Limits::default()
+            });
         let app = App::builder(sandbox.tenant(), sandbox.client_id())
             .client_secret(sandbox.client_secret())
             .cloud(cloud)
