@@ -82,6 +82,22 @@ fn an_empty_sandbox_has_nothing_set_up() {
 }
 
 #[test]
+fn the_sandboxs_faults_are_listed_and_switched_on_by_name() {
+    let help = Home::new().run(&["sandbox", "--help"]).ok().stdout;
+    for fault in exomail_sandbox::Fault::ALL {
+        assert!(help.contains(&fault.usage()), "{fault} is not in\n{help}");
+    }
+    let run = Home::new().run(&["sandbox", "--fault", "smtp-999"]).fails(2);
+    assert!(run.stderr.contains("no fault is named 'smtp-999'"), "{run:?}");
+    assert!(run.stderr.contains("smtp-432"), "{run:?}");
+
+    let tenant = Tenant::start_with(&["--fault", "token-throttled:3600"]);
+    let run = tenant.run(&["token", "--json"]).fails(7);
+    assert_eq!(run.error()["kind"], "throttled", "{run:?}");
+    assert_eq!(run.error()["retry_after_seconds"], 3600.0, "{run:?}");
+}
+
+#[test]
 fn the_sandbox_ends_by_its_timeout() {
     Home::new().run(&["sandbox", "--env", "--timeout", "100ms"]).ok();
 }

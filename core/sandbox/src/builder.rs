@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use crate::error::SandboxError;
+use crate::faults::{Fault, FaultSwitch};
 use crate::mail::authorize::RuleOrder;
 use crate::sandbox::Sandbox;
-use crate::shared::{GreetingStyle, Options};
+use crate::shared::Options;
 use crate::state::{MAIL_ROLES, Tenant};
 
 /// The mailboxes of a sandbox for which none is named.
@@ -30,12 +31,7 @@ impl SandboxBuilder {
             empty: false,
             options: Options {
                 rule: RuleOrder::default(),
-                greeting: GreetingStyle::Classic,
-                pop3_pipelining: false,
-                smtp_refuse_at_auth: false,
-                imap_user_disabled_code: true,
-                imap_special_use: false,
-                token_minimum_length: 0,
+                faults: Vec::new(),
                 // Exchange's figures (facts §3.3, §3.4): half an hour, and a minute before the sign-in.
                 idle: Duration::from_secs(30 * 60),
                 login: Duration::from_secs(60),
@@ -70,44 +66,47 @@ impl SandboxBuilder {
         self
     }
 
-    /// Greets and lists capabilities as the newer front ends do: POP3 with `tcpproxy` and without USER, IMAP with
-    /// LOGINDISABLED and without AUTH=PLAIN.
-    pub fn modern_front_end(mut self) -> Self {
-        self.options.greeting = GreetingStyle::Modern;
+    /// Switches a fault on, or another way in which Exchange's servers behave, from the start. Later it can be
+    /// switched with [`Sandbox::fault`].
+    pub fn fault(mut self, fault: impl Into<FaultSwitch>) -> Self {
+        self.options.faults.push(fault.into());
         self
     }
 
-    /// Lists PIPELINING in POP3's CAPA, which Exchange does not.
-    pub fn pop3_pipelining(mut self) -> Self {
-        self.options.pop3_pipelining = true;
-        self
+    /// [`Fault::ModernFrontEnd`].
+    pub fn modern_front_end(self) -> Self {
+        self.fault(Fault::ModernFrontEnd)
     }
 
-    /// SMTP: a mailbox that cannot be opened is refused with 535 at AUTH, as some front ends do, and not with 430
-    /// after the data.
-    pub fn smtp_refuse_at_auth(mut self) -> Self {
-        self.options.smtp_refuse_at_auth = true;
-        self
+    /// [`Fault::Pop3Pipelining`].
+    pub fn pop3_pipelining(self) -> Self {
+        self.fault(Fault::Pop3Pipelining)
     }
 
-    /// IMAP: where it is switched off, answers AUTHENTICATE with a plain OK and not with
-    /// `OK [Error="UserDisabled" …]`.
-    pub fn imap_plain_ok_when_disabled(mut self) -> Self {
-        self.options.imap_user_disabled_code = false;
-        self
+    /// [`Fault::SmtpRefuseAtAuth`].
+    pub fn smtp_refuse_at_auth(self) -> Self {
+        self.fault(Fault::SmtpRefuseAtAuth)
     }
 
-    /// IMAP: LIST shows what folders are for (`\Sent`, `\Trash`, …), as it does on some of Exchange's mailboxes. The
-    /// capability SPECIAL-USE is not listed there either.
-    pub fn imap_special_use(mut self) -> Self {
-        self.options.imap_special_use = true;
-        self
+    /// [`Fault::ImapDisabledPlainOk`].
+    pub fn imap_plain_ok_when_disabled(self) -> Self {
+        self.fault(Fault::ImapDisabledPlainOk)
     }
 
-    /// Pads each token with a claim to at least this many characters. Beyond 4096 Exchange's POP3 refuses it.
-    pub fn token_minimum_length(mut self, characters: usize) -> Self {
-        self.options.token_minimum_length = characters;
-        self
+    /// [`Fault::ImapSpecialUse`].
+    pub fn imap_special_use(self) -> Self {
+        self.fault(Fault::ImapSpecialUse)
+    }
+
+    /// [`Fault::TokenLength`].
+    pub fn token_minimum_length(self, characters: usize) -> Self {
+        self.fault(Fault::TokenLength.with(characters as u64))
+    }
+
+    /// Takes SMTP's limits of a mailbox away: 3 connections that send at a time, and 30 messages a minute.
+    pub fn no_smtp_limits(self) -> Self {
+        self.fault(Fault::SmtpConnections.with(0))
+            .fault(Fault::SmtpRate.with(0))
     }
 
     /// How long a client may be silent: before it has signed in (default 1 minute), and after (default 30 minutes).

@@ -8,6 +8,9 @@
 //! Mail is kept in memory and bounded. Each start makes a certificate authority of its own; give
 //! [`Sandbox::ca_file`] to the client under test.
 //!
+//! What goes wrong on demand is a [`Fault`], switched on and off by name; all waiting and all dates are those of a
+//! [`Clock`] that can be put forward.
+//!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), exomail_sandbox::SandboxError> {
@@ -26,8 +29,10 @@
 #![deny(missing_docs)]
 
 mod builder;
+mod clock;
 mod entra;
 mod error;
+mod faults;
 mod imap;
 mod keys;
 mod mail;
@@ -41,7 +46,9 @@ mod stats;
 mod time;
 
 pub use builder::SandboxBuilder;
+pub use clock::Clock;
 pub use error::SandboxError;
+pub use faults::{Fault, FaultError, FaultSwitch};
 pub use keys::TokenOverrides;
 pub use mail::authorize::{Outcome, Protocol, Refusal, RuleOrder, authorize};
 pub use mail::token::{AccessClaims, TokenFault};

@@ -5,13 +5,14 @@ use std::path::Path;
 use std::sync::{Arc, MutexGuard};
 
 use bytes::Bytes;
-use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use crate::builder::SandboxBuilder;
+use crate::clock::Clock;
 use crate::entra;
 use crate::error::SandboxError;
+use crate::faults::{Fault, FaultSwitch};
 use crate::keys::{self, TokenOverrides};
 use crate::mail::authorize::Protocol;
 use crate::mail::listener::{self, Listening};
@@ -190,8 +191,9 @@ impl Sandbox {
     /// # Errors
     /// No such mailbox, or no room.
     pub fn deliver(&self, mailbox: &str, raw: impl Into<Bytes>) -> Result<Appended, StoreError> {
-        self.state()
-            .append(mailbox, "INBOX", Flags::NONE, Timestamp::now(), raw.into())
+        let mut tenant = self.state();
+        let now = tenant.now();
+        tenant.append(mailbox, "INBOX", Flags::NONE, now, raw.into())
     }
 
     /// The messages of a folder; none if there is no such mailbox or folder.
@@ -200,6 +202,32 @@ impl Sandbox {
             .folder(mailbox, folder)
             .map(|folder| folder.messages().to_vec())
             .unwrap_or_default()
+    }
+
+    /// Switches a fault on, in place of what was on of it: `Fault::Silence`, `Fault::Smtp432.times(2)`, or a text
+    /// that was parsed as a [`FaultSwitch`]. It counts for connections that are open, too.
+    pub fn fault(&self, fault: impl Into<FaultSwitch>) {
+        self.shared.faults.set(fault.into());
+    }
+
+    /// Switches a fault off.
+    pub fn clear_fault(&self, fault: Fault) {
+        self.shared.faults.clear(fault);
+    }
+
+    /// Switches all faults off, those of the builder too.
+    pub fn clear_faults(&self) {
+        self.shared.faults.clear_all();
+    }
+
+    /// The faults that are on, each with the number of times that it will strike yet.
+    pub fn faults(&self) -> Vec<FaultSwitch> {
+        self.shared.faults.list()
+    }
+
+    /// The time in the sandbox, which can be put forward.
+    pub fn clock(&self) -> &Clock {
+        &self.shared.clock
     }
 
     /// What has been counted so far.

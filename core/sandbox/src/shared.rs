@@ -1,11 +1,14 @@
 //! What every server of one sandbox holds.
 
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::clock::Clock;
+use crate::faults::{Fault, FaultSwitch, Faults};
 use crate::mail::authorize::RuleOrder;
 use crate::pki::Pki;
+use crate::smtp::Traffic;
 use crate::state::Tenant;
 use crate::stats::Counters;
 
@@ -16,15 +19,8 @@ pub(crate) const MAX_MESSAGE: usize = 157_286_400;
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
     pub(crate) rule: RuleOrder,
-    pub(crate) greeting: GreetingStyle,
-    pub(crate) pop3_pipelining: bool,
-    /// Answer 535 at AUTH instead of 430 after DATA when the mailbox cannot be opened.
-    pub(crate) smtp_refuse_at_auth: bool,
-    /// Print `[Error="UserDisabled" …]` behind the OK when IMAP is switched off.
-    pub(crate) imap_user_disabled_code: bool,
-    /// Show in LIST what folders are for (`\Sent`, `\Trash`, …).
-    pub(crate) imap_special_use: bool,
-    pub(crate) token_minimum_length: usize,
+    /// What goes wrong, or another way, from the start.
+    pub(crate) faults: Vec<FaultSwitch>,
     pub(crate) idle: Duration,
     pub(crate) login: Duration,
     pub(crate) max_connections: usize,
@@ -32,19 +28,14 @@ pub(crate) struct Options {
     pub(crate) max_octets: usize,
 }
 
-/// Which of the greetings seen at Exchange is used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum GreetingStyle {
-    /// `The Microsoft Exchange … service is ready.`
-    Classic,
-    /// POP3's 2025 front end with `tcpproxy`, IMAP's `LOGINDISABLED` capability list.
-    Modern,
-}
-
 /// One per sandbox, behind an `Arc`.
 #[derive(Debug)]
 pub(crate) struct Shared {
     tenant: Mutex<Tenant>,
+    pub(crate) clock: Clock,
+    pub(crate) faults: Arc<Faults>,
+    /// Who sends on how many connections, and how fast.
+    pub(crate) traffic: Traffic,
     pub(crate) counters: Counters,
     /// Octets of messages on their way in, over all connections.
     pub(crate) spooled: AtomicUsize,
@@ -54,8 +45,13 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(tenant: Tenant, options: Options, pki: Pki) -> Self {
+        let faults = Faults::default();
+        options.faults.iter().for_each(|switch| faults.set(*switch));
         Self {
             tenant: Mutex::new(tenant),
+            clock: Clock::new(),
+            faults: Arc::new(faults),
+            traffic: Traffic::default(),
             counters: Counters::default(),
             spooled: AtomicUsize::new(0),
             options,
@@ -63,8 +59,12 @@ impl Shared {
         }
     }
 
-    /// The tenant, locked. Never hold it across an `.await`: the guard is not `Send`, so the compiler watches.
+    /// The tenant as it is now, locked. Never hold it across an `.await`: the guard is not `Send`, so the compiler
+    /// watches.
     pub(crate) fn tenant(&self) -> MutexGuard<'_, Tenant> {
-        self.tenant.lock().unwrap_or_else(PoisonError::into_inner)
+        let delay = self.faults.value(Fault::PermissionDelay).unwrap_or(0);
+        let mut tenant = self.tenant.lock().unwrap_or_else(PoisonError::into_inner);
+        tenant.set_time(self.clock.now(), Duration::from_secs(delay));
+        tenant
     }
 }

@@ -1,15 +1,13 @@
 //! `exomail sandbox`: a tenant of one's own on loopback, until a signal.
 
 use exomail::{Error, ErrorKind};
-use exomail_sandbox::{Sandbox, SandboxError};
+use exomail_sandbox::{Fault, FaultSwitch, Sandbox, SandboxError};
 
 use crate::context::Context;
 use crate::failure::Done;
 use crate::output::{faint, heading};
 
-/// Run a tenant of your own on this machine: token endpoint, SMTP, IMAP and POP3
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
+const AFTER_HELP: &str = "\
 Runs until SIGINT or SIGTERM, or for --timeout. Nothing leaves this machine and nothing stays on it: mail is kept \
 in memory. It is printed on one go once every server listens.
 
@@ -19,7 +17,12 @@ Examples:
   exomail sandbox --env > tenant.env &       for a shell, where every command
   until [ -s tenant.env ]; do sleep 0.1; done
   . ./tenant.env; exomail list               then works on it
-  exomail sandbox --empty                    no app, no permissions")]
+  exomail sandbox --empty                    no app, no permissions
+  exomail sandbox --fault smtp-432:2 --fault imap-special-use";
+
+/// Run a tenant of your own on this machine: token endpoint, SMTP, IMAP and POP3
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP, after_long_help = long_help())]
 pub(crate) struct Args {
     /// Print `export EXOMAIL_...=...` lines
     #[arg(long, conflicts_with = "json")]
@@ -30,6 +33,21 @@ pub(crate) struct Args {
     /// A mailbox to have; may be repeated [default: two mailboxes]
     #[arg(long, short = 'm', value_name = "ADDRESS")]
     mailbox: Vec<String>,
+    /// Something that is to go wrong, TIMES often or always; may be repeated, --help has the names
+    #[arg(long, value_name = "NAME[:ARG][:TIMES]")]
+    fault: Vec<FaultSwitch>,
+}
+
+/// The examples, and all faults.
+fn long_help() -> String {
+    let mut help = format!("{AFTER_HELP}\n\nFaults:\n");
+    for fault in Fault::ALL {
+        help += &format!("  {}\n      {}\n", fault.usage(), fault.about());
+        if let Some(default) = fault.default_argument() {
+            help += &format!("      Default: {default}\n");
+        }
+    }
+    help
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Done {
@@ -38,6 +56,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> Done {
     let mut builder = Sandbox::builder();
     for mailbox in &args.mailbox {
         builder = builder.mailbox(mailbox);
+    }
+    for fault in args.fault {
+        builder = builder.fault(fault);
     }
     if args.empty {
         builder = builder.empty();

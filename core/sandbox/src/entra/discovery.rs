@@ -25,7 +25,7 @@ pub(super) async fn configuration(
             let tenant = entra.shared.tenant();
             match check_tenant_name(&tenant, &name, "invalid_tenant") {
                 Ok(()) => (tenant.id.clone(), tenant.id.clone()),
-                Err(fault) => return fault.into_response(&headers),
+                Err(fault) => return fault.into_response(&headers, tenant.now()),
             }
         }
     };
@@ -57,7 +57,7 @@ pub(super) async fn configuration(
 }
 
 /// `/{tenant}/discovery/v2.0/keys`: the same keys for all tenants.
-pub(super) async fn keys(headers: HeaderMap) -> Response {
+pub(super) async fn keys(State(entra): State<Entra>, headers: HeaderMap) -> Response {
     let jwks = match keys::signing_key().await {
         Ok(key) => key.get().map(|key| key.jwks()),
         Err(error) => Err(error),
@@ -69,6 +69,6 @@ pub(super) async fn keys(headers: HeaderMap) -> Response {
             &Uuid::new_v4().to_string(),
             &correlation(&headers),
         ),
-        Err(_) => Fault::server().into_response(&headers),
+        Err(_) => Fault::server().into_response(&headers, entra.shared.clock.now()),
     }
 }

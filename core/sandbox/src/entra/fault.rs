@@ -194,9 +194,19 @@ impl Fault {
         )
     }
 
+    /// Too many requests of the tenant (facts §1.8, §5.1 row 37).
+    pub(super) fn throttled() -> Self {
+        Self::new(
+            "temporarily_unavailable",
+            90055,
+            "The tenant is throttled: there are too many incoming requests. Please try again later.",
+        )
+    }
+
     fn status(&self) -> StatusCode {
         match self.error {
             "invalid_client" => StatusCode::UNAUTHORIZED,
+            "temporarily_unavailable" if self.code == 90055 => StatusCode::TOO_MANY_REQUESTS,
             "temporarily_unavailable" => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_REQUEST,
         }
@@ -218,10 +228,10 @@ impl Fault {
         })
     }
 
-    pub(super) fn into_response(self, headers: &HeaderMap) -> Response {
+    pub(super) fn into_response(self, headers: &HeaderMap, now: Timestamp) -> Response {
         let trace = Uuid::new_v4().to_string();
         let correlation = correlation(headers);
-        let body = self.body(&trace, &correlation, &time::entra(Timestamp::now()));
+        let body = self.body(&trace, &correlation, &time::entra(now));
         answer(self.status(), &body, &trace, &correlation)
     }
 }

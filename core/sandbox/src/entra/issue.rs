@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::error::SandboxError;
+use crate::faults::Fault;
 use crate::keys::{self, TokenOverrides};
 use crate::shared::Shared;
 use crate::state::{EXCHANGE_RESOURCE, Tenant};
@@ -97,13 +98,19 @@ pub(crate) async fn sign(
     keys::signing_key().await?.get()?.sign(&Value::Object(claims))
 }
 
+/// How long tokens are at least, in characters.
+pub(super) fn minimum_length(shared: &Shared) -> usize {
+    let characters = shared.faults.value(Fault::TokenLength).unwrap_or(0);
+    usize::try_from(characters).unwrap_or(usize::MAX)
+}
+
 /// A token made to order.
 pub(crate) async fn mint(
     shared: &Shared,
     client_id: &str,
     overrides: &TokenOverrides,
 ) -> Result<String, SandboxError> {
-    let now = Timestamp::now();
+    let now = shared.clock.now();
     let issued = if overrides.expired {
         now - jiff::SignedDuration::from_hours(2)
     } else {
@@ -124,11 +131,7 @@ pub(crate) async fn mint(
         }
     }
     if !overrides.bad_signature {
-        return sign(
-            claims,
-            overrides.minimum_length.max(shared.options.token_minimum_length),
-        )
-        .await;
+        return sign(claims, overrides.minimum_length.max(minimum_length(shared))).await;
     }
     pad(&mut claims, overrides.minimum_length);
     let trusted = keys::signing_key().await?;

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::fault::{Fault, answer, correlation};
 use super::grant::{Grant, Parameters, Version, grant};
 use super::{Entra, issue};
+use crate::faults::{self, Faults};
 
 /// What clients are told about a token's life, in seconds; it really is 5 minutes longer.
 const EXPIRES_IN: i64 = 3599;
@@ -29,6 +30,10 @@ pub(super) async fn v1(state: State<Entra>, Path(tenant): Path<String>, request:
 async fn token(entra: Entra, tenant: &str, version: Version, request: Request) -> Response {
     entra.shared.counters.count_token_request();
     let headers = request.headers().clone();
+    let now = entra.shared.clock.now();
+    if let Some(response) = strike(&entra.shared.faults, &headers, now) {
+        return response;
+    }
     match issued(&entra, tenant, version, request).await {
         Ok(body) => answer(
             StatusCode::OK,
@@ -38,9 +43,20 @@ async fn token(entra: Entra, tenant: &str, version: Version, request: Request) -
         ),
         Err(fault) => {
             tracing::debug!(code = fault.code, "token refused");
-            fault.into_response(&headers)
+            fault.into_response(&headers, now)
         }
     }
+}
+
+/// The answer of an Entra that is busy, or out of order.
+fn strike(faults: &Faults, headers: &HeaderMap, now: Timestamp) -> Option<Response> {
+    if let Some(seconds) = faults.strike(faults::Fault::TokenThrottled) {
+        let mut response = Fault::throttled().into_response(headers, now);
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        return Some(response);
+    }
+    faults.strike(faults::Fault::TokenUnavailable)?;
+    Some(Fault::server().into_response(headers, now))
 }
 
 async fn issued(entra: &Entra, tenant: &str, version: Version, request: Request) -> Result<Value, Fault> {
@@ -63,14 +79,14 @@ async fn issued(entra: &Entra, tenant: &str, version: Version, request: Request)
         tenant,
         version,
         &parameters,
-        Timestamp::now(),
+        entra.shared.clock.now(),
     )?;
     let Grant {
         claims,
         audience,
         issued,
     } = granted;
-    let token = issue::sign(claims, entra.shared.options.token_minimum_length)
+    let token = issue::sign(claims, issue::minimum_length(&entra.shared))
         .await
         .map_err(|_| Fault::server())?;
     let now = issued.as_second();

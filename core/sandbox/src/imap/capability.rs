@@ -1,7 +1,5 @@
 //! The capability lists, as Exchange has them before and behind the sign-in (exchange-online.md §3.3).
 
-use crate::shared::GreetingStyle;
-
 /// On the plain port, before STARTTLS.
 const PLAIN: &str = "* CAPABILITY IMAP4 IMAP4rev1 LOGINDISABLED STARTTLS UIDPLUS ID UNSELECT CHILDREN IDLE NAMESPACE LITERAL+";
 const BEFORE: &str = "* CAPABILITY IMAP4 IMAP4rev1 AUTH=PLAIN AUTH=XOAUTH2 SASL-IR UIDPLUS ID UNSELECT CHILDREN IDLE NAMESPACE LITERAL+";
@@ -13,11 +11,11 @@ const BEHIND: &str = "* CAPABILITY IMAP4 IMAP4rev1 AUTH=PLAIN AUTH=XOAUTH2 SASL-
 CLIENTACCESSRULES CLIENTNETWORKPRESENCELOCATION BACKENDAUTHENTICATE CHILDREN IDLE NAMESPACE LITERAL+";
 
 /// The untagged line.
-pub(crate) fn list(tls: bool, authenticated: bool, style: GreetingStyle) -> &'static str {
-    match (tls, authenticated, style) {
+pub(crate) fn list(tls: bool, authenticated: bool, modern: bool) -> &'static str {
+    match (tls, authenticated, modern) {
         (false, _, _) => PLAIN,
         (true, true, _) => BEHIND,
-        (true, false, GreetingStyle::Classic) => BEFORE,
-        (true, false, GreetingStyle::Modern) => BEFORE_MODERN,
+        (true, false, false) => BEFORE,
+        (true, false, true) => BEFORE_MODERN,
     }
 }

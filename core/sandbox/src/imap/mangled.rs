@@ -119,7 +119,7 @@ fn messages() {
         whole += usize::from(root.children.len() == 2);
         for extended in [false, true] {
             let mut output = Output::default();
-            structure::write(&mut output, &raw, &root, extended);
+            structure::write(&mut output, &raw, &root, extended, structure::Shape::Correct);
             envelope::write(&mut output, &raw[..header::block_length(&raw)]);
         }
         for item in &sections {

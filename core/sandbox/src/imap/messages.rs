@@ -14,7 +14,7 @@ use super::mime::Part;
 use super::output::{Output, mailbox_name};
 use super::reply::{INVALID_SET, INVALID_STATE, Reply};
 use super::sequence::{self, SequenceSet};
-use super::structure;
+use super::structure::{self, Shape};
 use super::view::{Known, Target};
 use crate::state::{Flags, StoreError, Stored, Tenant};
 
@@ -63,13 +63,8 @@ impl Connected {
             // RFC 3502 made this the way to cancel; nobody stores an empty message.
             return Reply::no("APPEND failed.");
         }
-        match tenant.append(
-            &self.mailbox,
-            name,
-            flags,
-            date.unwrap_or_else(Timestamp::now),
-            message,
-        ) {
+        let date = date.unwrap_or(tenant.now());
+        match tenant.append(&self.mailbox, name, flags, date, message) {
             Ok(appended) => Reply::ok(format!(
                 "[APPENDUID {} {}] APPEND completed.",
                 appended.uid_validity, appended.uid
@@ -288,7 +283,14 @@ impl Fetched {
     }
 
     /// Writes the FETCH line.
-    pub(crate) fn write(&self, items: &[FetchItem], by_uid: bool, parts: Option<&Part>, output: &mut Output) {
+    pub(crate) fn write(
+        &self,
+        items: &[FetchItem],
+        by_uid: bool,
+        parts: Option<&Part>,
+        shape: Shape,
+        output: &mut Output,
+    ) {
         let stored = &self.stored;
         let known = Known {
             flags: stored.flags,
@@ -321,7 +323,7 @@ impl Fetched {
                     let extended = *item == FetchItem::BodyStructure;
                     output.push(if extended { "BODYSTRUCTURE " } else { "BODY " });
                     match parts {
-                        Some(parts) => structure::write(output, &stored.raw, parts, extended),
+                        Some(parts) => structure::write(output, &stored.raw, parts, extended, shape),
                         None => output.push("NIL"),
                     }
                 }

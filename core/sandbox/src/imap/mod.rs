@@ -16,6 +16,7 @@ mod command;
 mod connected;
 mod date;
 mod envelope;
+mod fault;
 mod fetch;
 mod header;
 mod input;

@@ -8,6 +8,7 @@ use super::arguments::Bad;
 use super::capability;
 use super::command::Command;
 use super::connected::Connected;
+use super::fault;
 use super::fetch::FetchItem;
 use super::input::{Incoming, MAX_LINE};
 use super::listing::Listing;
@@ -17,6 +18,7 @@ use super::output::Output;
 use super::reply::{INVALID_STATE, Reply};
 use super::search::SearchKey;
 use super::sequence::SequenceSet;
+use crate::faults::Fault;
 use crate::mail::conn::{Conn, ConnError};
 use crate::mail::host;
 use crate::shared::Shared;
@@ -102,7 +104,7 @@ impl Session {
         match command {
             Command::Capability => {
                 let started = matches!(self.state, State::NotAuthenticated);
-                let modern = self.shared.options.greeting;
+                let modern = self.shared.faults.is_on(Fault::ModernFrontEnd);
                 self.output
                     .line(capability::list(self.conn.is_tls(), !started, modern));
                 self.answer(tag, Reply::completed("CAPABILITY"), true).await
@@ -153,6 +155,9 @@ impl Session {
                 }
             }
         }
+        if let Some(next) = self.strike(tag).await? {
+            return Ok(next);
+        }
         match command {
             Command::Fetch { set, items, by_uid } => self.fetch(tag, &set, &items, by_uid).await,
             Command::Search { key, by_uid } => self.search(tag, key, by_uid).await,
@@ -200,7 +205,7 @@ impl Session {
                 } else {
                     reference + &pattern
                 };
-                let special_use = self.shared.options.imap_special_use;
+                let special_use = self.shared.faults.is_on(Fault::ImapSpecialUse);
                 let listing = Listing {
                     pattern: &pattern,
                     subscribed,
@@ -244,8 +249,11 @@ impl Session {
             Ok(targets) => targets,
             Err(reply) => return self.answer(tag, reply, true).await,
         };
+        let shape = fault::shape(&self.shared.faults);
+        let expires = self.shared.faults.strike(Fault::ImapExpiredInFetch);
+        let count = expires.map_or(usize::MAX, |count| usize::try_from(count).unwrap_or(usize::MAX));
         let mut gone = false;
-        for target in targets {
+        for target in targets.into_iter().take(count) {
             let fetched = connected.take(&mut self.shared.tenant(), target, items);
             let Some(fetched) = fetched else {
                 gone = true;
@@ -256,12 +264,15 @@ impl Session {
             } else {
                 None
             };
-            fetched.write(items, by_uid, parts.as_ref(), &mut self.output);
+            fetched.write(items, by_uid, parts.as_ref(), shape, &mut self.output);
             if self.output.waiting() >= SEND_FROM {
                 for piece in self.output.take() {
                     self.conn.write(piece).await?;
                 }
             }
+        }
+        if expires.is_some() {
+            return self.expire(tag).await;
         }
         self.answer(tag, Reply::completed_unless("FETCH", gone), by_uid)
             .await
@@ -320,7 +331,12 @@ impl Session {
         self.conn
             .prompt("+ IDLE accepted, awaiting DONE command.\r\n")
             .await?;
+        let mut faults = self.conn.watch_faults();
         loop {
+            faults.borrow_and_update();
+            if self.strike_in_idle().await? {
+                return Ok(Next::Close);
+            }
             let State::Connected(connected) = &mut self.state else {
                 return Ok(Next::Close);
             };
@@ -348,6 +364,8 @@ impl Session {
                     };
                     return self.answer(tag, reply, true).await;
                 }
+                // The faults are there as long as the sandbox.
+                _ = faults.changed() => {}
                 changed = changes.changed() => {
                     if changed.is_err() {
                         // The mailbox was removed.
@@ -369,7 +387,8 @@ impl Session {
         if let State::Connected(connected) = &mut self.state {
             connected.sync(&mut self.shared.tenant(), numbers_may_change, &mut self.output);
         }
-        self.output.line(reply.line(tag));
+        let line = self.tagged(tag, reply);
+        self.output.line(line);
         for piece in self.output.take() {
             self.conn.write(piece).await?;
         }

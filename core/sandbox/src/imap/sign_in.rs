@@ -4,6 +4,7 @@ use super::arguments::Bad;
 use super::connected::Connected;
 use super::reply::{INVALID_STATE, Reply};
 use super::session::{Next, Session, State};
+use crate::faults::Fault;
 use crate::mail::authorize::{Outcome, Protocol};
 use crate::mail::conn::ConnError;
 use crate::mail::host;
@@ -64,13 +65,13 @@ impl Session {
         };
         self.state = state;
         self.conn.set_idle(self.shared.options.idle);
-        self.conn.write(reply.line(tag) + "\r\n").await?;
+        self.conn.write(self.tagged(tag, reply) + "\r\n").await?;
         Ok(Next::Continue)
     }
 
     /// OK, and yet not: some front ends say so in a code that breaks IMAP's grammar.
     fn disabled(&self) -> Reply {
-        if self.shared.options.imap_user_disabled_code {
+        if !self.shared.faults.is_on(Fault::ImapDisabledPlainOk) {
             let host = host::CLIENT_HOST;
             Reply::ok(format!(
                 "[Error=\"UserDisabled\" AuthResult=27 Proxy={host}:1993:SSL Service=Imap4] AUTHENTICATE completed."

@@ -5,14 +5,26 @@ use super::header;
 use super::mime::{self, Part};
 use super::output::Output;
 
+/// How well the structure keeps to the grammar. Exchange was seen not to (facts §3.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    Correct,
+    /// A NIL too many behind the basic fields of a part.
+    ExtraNil,
+    /// Multiparts without their parts.
+    MissingParts,
+}
+
 /// Writes a message's structure, with extension data for BODYSTRUCTURE.
-pub(crate) fn write(output: &mut Output, raw: &[u8], part: &Part, extended: bool) {
+pub(crate) fn write(output: &mut Output, raw: &[u8], part: &Part, extended: bool, shape: Shape) {
     output.push("(");
     if part.content_type.is_multipart() && !part.children.is_empty() {
-        for child in &part.children {
-            write(output, raw, child, extended);
+        if shape != Shape::MissingParts {
+            for child in &part.children {
+                write(output, raw, child, extended, shape);
+            }
+            output.push(" ");
         }
-        output.push(" ");
         output.nstring(Some(part.content_type.subtype.as_bytes()));
         if extended {
             output.push(" ");
@@ -20,12 +32,12 @@ pub(crate) fn write(output: &mut Output, raw: &[u8], part: &Part, extended: bool
             write_extension(output, raw, part);
         }
     } else {
-        write_single(output, raw, part, extended);
+        write_single(output, raw, part, extended, shape);
     }
     output.push(")");
 }
 
-fn write_single(output: &mut Output, raw: &[u8], part: &Part, extended: bool) {
+fn write_single(output: &mut Output, raw: &[u8], part: &Part, extended: bool, shape: Shape) {
     let value = |name: &str| {
         part.field(raw, name)
             .map(|field| field.unfolded())
@@ -63,10 +75,13 @@ fn write_single(output: &mut Output, raw: &[u8], part: &Part, extended: bool) {
         output.push(" ");
         envelope::write(output, raw.get(message.header.clone()).unwrap_or_default());
         output.push(" ");
-        write(output, raw, message, extended);
+        write(output, raw, message, extended, shape);
     }
     if kind == "text" || message.is_some() {
         output.push(format!(" {}", count_lines(body)));
+    }
+    if shape == Shape::ExtraNil {
+        output.push(" NIL");
     }
     if extended {
         output.push(" ");
@@ -136,6 +151,7 @@ mod tests {
             raw.as_bytes(),
             &Part::parse(raw.as_bytes()),
             extended,
+            Shape::Correct,
         );
         output.into_text()
     }

@@ -15,11 +15,13 @@ use std::time::Duration;
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::authorize::Protocol;
+use crate::clock::Clock;
+use crate::faults::{Fault, Faults};
 use crate::shared::Shared;
 use crate::stats::ConnectionRecord;
 
@@ -37,6 +39,9 @@ pub(crate) enum ConnError {
     /// A line longer than allowed. The rest of it is still unread.
     #[error("line too long")]
     LineTooLong,
+    /// A fault cut it.
+    #[error("cut by a fault")]
+    Cut,
     /// Nothing came, or nothing could be sent, for as long as the server is willing to wait.
     #[error("timed out")]
     TimedOut,
@@ -105,6 +110,10 @@ pub(crate) struct Conn {
     peer: SocketAddr,
     idle: Duration,
     record: Arc<ConnectionRecord>,
+    clock: Clock,
+    faults: Arc<Faults>,
+    /// Octets sent so far, TLS's own not counted.
+    sent: u64,
 }
 
 impl Drop for Conn {
@@ -134,6 +143,9 @@ impl Conn {
             peer,
             idle: shared.options.login,
             record: shared.counters.open(protocol),
+            clock: shared.clock.clone(),
+            faults: shared.faults.clone(),
+            sent: 0,
         };
         if implicit_tls {
             conn.handshake(shared).await?;
@@ -179,9 +191,11 @@ impl Conn {
             return Err(ConnError::Closed);
         };
         let acceptor = TlsAcceptor::from(shared.pki.server.clone());
-        let stream = timeout(self.idle, acceptor.accept(stream))
+        let stream = self
+            .clock
+            .timeout(self.idle, acceptor.accept(stream))
             .await
-            .map_err(|_| ConnError::TimedOut)??;
+            .ok_or(ConnError::TimedOut)??;
         self.stream = Stream::Tls(Box::new(stream));
         self.record.set_tls();
         Ok(())
@@ -260,9 +274,10 @@ impl Conn {
                     self.turn();
                 }
                 self.flush().await?;
-                timeout(self.idle, self.stream.read_buf(&mut self.input))
+                self.clock
+                    .timeout(self.idle, self.stream.read_buf(&mut self.input))
                     .await
-                    .map_err(|_| ConnError::TimedOut)??
+                    .ok_or(ConnError::TimedOut)??
             }
         };
         if count == 0 {
@@ -289,11 +304,11 @@ impl Conn {
         let bytes = bytes.as_ref();
         if bytes.len() >= FLUSH_AT {
             self.flush().await?;
-            // In pieces, so that the time limit is one for progress and not one for the whole.
+            // In pieces, so that the time limit is one for progress and not one for the whole, and that a fault can
+            // strike in the middle.
             for piece in bytes.chunks(FLUSH_AT) {
-                timeout(self.idle, self.stream.write_all(piece))
-                    .await
-                    .map_err(|_| ConnError::TimedOut)??;
+                self.output.extend_from_slice(piece);
+                self.flush().await?;
             }
             return Ok(());
         }
@@ -315,20 +330,41 @@ impl Conn {
 
     /// Sends what has been written, without waiting for anything to read.
     pub(crate) async fn flush(&mut self) -> Result<(), ConnError> {
-        let Self { stream, output, .. } = self;
-        timeout(self.idle, async {
-            while output.has_remaining() {
-                // One step at a time: dropped in between, nothing is lost and nothing is sent twice.
-                let count = stream.write(output).await?;
-                if count == 0 {
-                    return Err(io::ErrorKind::WriteZero.into());
-                }
-                output.advance(count);
+        if self.output.has_remaining() {
+            self.strike().await?;
+        }
+        self.send().await
+    }
+
+    async fn send(&mut self) -> Result<(), ConnError> {
+        let drip = self.faults.value(Fault::Drip).map(Duration::from_millis);
+        while self.output.has_remaining() {
+            let step = if drip.is_some() { 1 } else { self.output.len() };
+            let octets = self.output.get(..step).unwrap_or_default();
+            // One step at a time: dropped in between, nothing is lost and nothing is sent twice.
+            let count = self
+                .clock
+                .timeout(self.idle, self.stream.write(octets))
+                .await
+                .ok_or(ConnError::TimedOut)??;
+            if count == 0 {
+                return Err(io::Error::from(io::ErrorKind::WriteZero).into());
             }
-            stream.flush().await
-        })
-        .await
-        .map_err(|_| ConnError::TimedOut)??;
+            self.output.advance(count);
+            self.sent += count as u64;
+            if let Some(pause) = drip {
+                self.flush_stream().await?;
+                self.clock.sleep(pause).await;
+            }
+        }
+        self.flush_stream().await
+    }
+
+    async fn flush_stream(&mut self) -> Result<(), ConnError> {
+        self.clock
+            .timeout(self.idle, self.stream.flush())
+            .await
+            .ok_or(ConnError::TimedOut)??;
         Ok(())
     }
 
@@ -336,9 +372,52 @@ impl Conn {
     pub(crate) async fn close(mut self) -> Result<(), ConnError> {
         self.turn();
         self.flush().await?;
-        timeout(self.idle, self.stream.shutdown())
+        self.clock
+            .timeout(self.idle, self.stream.shutdown())
             .await
-            .map_err(|_| ConnError::TimedOut)??;
+            .ok_or(ConnError::TimedOut)??;
         Ok(())
+    }
+
+    // ---- faults ----------------------------------------------------------------------------------------------
+
+    /// Resolves `changed()` when a fault was switched on or off.
+    pub(crate) fn watch_faults(&self) -> watch::Receiver<()> {
+        self.faults.watch()
+    }
+
+    /// Cuts the connection, or falls silent on it, if such a fault is on and it is time.
+    pub(crate) async fn strike(&mut self) -> Result<(), ConnError> {
+        let by_then = self.sent + self.output.len() as u64;
+        if let Some(after) = self.faults.strike_if(Fault::Reset, |after| by_then >= after) {
+            let left = after.saturating_sub(self.sent);
+            self.output.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+            self.send().await?;
+            return self.reset();
+        }
+        if self.faults.strike(Fault::Silence).is_some() {
+            return self.fall_silent().await;
+        }
+        Ok(())
+    }
+
+    /// Cuts the connection without another word: the client sees a reset when this error has ended the session.
+    pub(crate) fn reset(&mut self) -> Result<(), ConnError> {
+        match &self.stream {
+            Stream::Plain(stream) => stream.set_zero_linger()?,
+            Stream::Tls(stream) => stream.get_ref().0.set_zero_linger()?,
+            Stream::Gone => {}
+        }
+        Err(ConnError::Cut)
+    }
+
+    /// Reads and says nothing until the client has had enough.
+    async fn fall_silent(&mut self) -> Result<(), ConnError> {
+        loop {
+            self.input.clear();
+            if self.stream.read_buf(&mut self.input).await? == 0 {
+                return Err(ConnError::Closed);
+            }
+        }
     }
 }

@@ -29,8 +29,8 @@ pub(crate) fn session_id() -> String {
 }
 
 /// What stands in brackets behind SMTP's refusals: front end, time, session.
-pub(crate) fn bracket(session: &str) -> String {
-    format!("[{SMTP_HOST} {} {session}]", time::exchange(Timestamp::now()))
+pub(crate) fn bracket(session: &str, now: Timestamp) -> String {
+    format!("[{SMTP_HOST} {} {session}]", time::exchange(now))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::shared::Shared;
 
 /// Verifies the token and applies the rule to the tenant as it is now.
 pub(crate) async fn sign_in(shared: &Shared, protocol: Protocol, response: &Xoauth2) -> Outcome {
-    let verified = token::verify(&response.token).await;
+    let verified = token::verify(&response.token, shared.clock.now()).await;
     let outcome = authorize(
         &shared.tenant(),
         verified.as_ref().map_err(|fault| *fault),

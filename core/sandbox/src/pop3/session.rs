@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use super::command::{self, Command};
 use super::drop::{Maildrop, leading_dots, top};
+use crate::faults::Fault;
 use crate::mail::authorize::{Outcome, Protocol};
 use crate::mail::conn::{Conn, ConnError};
 use crate::mail::host::greeting_token;
 use crate::mail::sign_in::sign_in;
 use crate::mail::xoauth2::{self, MAX_RESPONSE};
-use crate::shared::{GreetingStyle, Shared};
+use crate::shared::Shared;
 
 /// RFC 2449 §4 has 255; a one-line AUTH must be read in full to be refused with its own text.
 const MAX_LINE: usize = MAX_RESPONSE + 64;
@@ -51,9 +52,10 @@ impl Session {
 
     /// Talks until the client quits or goes. Messages are deleted at QUIT only.
     pub(super) async fn run(mut self) -> Result<(), ConnError> {
-        let greeting = match self.shared.options.greeting {
-            GreetingStyle::Classic => "+OK The Microsoft Exchange POP3 service is ready.",
-            GreetingStyle::Modern => "+OK Microsoft Exchange POP3 server ready (tcpproxy/15.20.9137.005).",
+        let greeting = if self.shared.faults.is_on(Fault::ModernFrontEnd) {
+            "+OK Microsoft Exchange POP3 server ready (tcpproxy/15.20.9137.005)."
+        } else {
+            "+OK The Microsoft Exchange POP3 service is ready."
         };
         self.reply(&format!("{greeting} [{}]", greeting_token())).await?;
         loop {
@@ -70,6 +72,11 @@ impl Session {
                 Err(other) => return Err(other),
             };
             self.conn.count_command();
+            if self.open.is_some() && self.shared.faults.strike(Fault::Pop3Expired).is_some() {
+                self.reply("-ERR Session invalidated - AccessTokenExpired")
+                    .await?;
+                return self.conn.close().await;
+            }
             let next = self.command(command::parse(&line)).await?;
             if next == Next::HangUp || self.errors > MAX_ERRORS {
                 return self.conn.close().await;
@@ -126,14 +133,14 @@ impl Session {
     }
 
     async fn capa(&mut self) -> Result<(), ConnError> {
-        let modern = self.shared.options.greeting == GreetingStyle::Modern;
+        let modern = self.shared.faults.is_on(Fault::ModernFrontEnd);
         let mut list = String::from("+OK\r\nTOP\r\nUIDL\r\n");
         match (self.conn.is_tls(), modern) {
             (false, _) => list.push_str("STLS\r\n"),
             (true, true) => list.push_str("SASL XOAUTH2\r\n"),
             (true, false) => list.push_str("SASL PLAIN XOAUTH2\r\nUSER\r\n"),
         }
-        if self.shared.options.pop3_pipelining {
+        if self.shared.faults.is_on(Fault::Pop3Pipelining) {
             list.push_str("PIPELINING\r\n");
         }
         list.push('.');
@@ -166,6 +173,10 @@ impl Session {
         if line.as_ref() == b"*" {
             self.reply("-ERR Authentication canceled.").await?;
             return Ok(Next::GoOn);
+        }
+        if self.shared.faults.strike(Fault::Pop3Unavailable).is_some() {
+            self.reply("-ERR Server Unavailable. 21").await?;
+            return Ok(Next::HangUp);
         }
         // PLAIN is listed, and refused as a wrong password is.
         let Some(response) = xoauth2::parse(&line).filter(|_| mechanism == "XOAUTH2") else {

@@ -6,6 +6,9 @@ mod path;
 mod session;
 mod spool;
 mod submit;
+mod traffic;
+
+pub(crate) use traffic::Traffic;
 
 use std::sync::Arc;
 

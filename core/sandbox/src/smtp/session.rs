@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use jiff::Timestamp;
 
 use super::command::{self, Command};
 use super::data::DotDecoder;
 use super::path;
 use super::spool::{Overflow, Spool};
-use super::submit::{Submission, submit, trace};
+use super::submit::{LOGON_FAILURE, Submission, TOO_MANY_CONNECTIONS, refuse, submit, trace};
+use super::traffic::Place;
+use crate::faults::Fault;
 use crate::mail::authorize::{Outcome, Protocol};
 use crate::mail::conn::{Conn, ConnError};
 use crate::mail::host::{SMTP_HOST, bracket, session_id};
@@ -26,15 +27,21 @@ const MAX_RECIPIENTS: usize = 500;
 const MAX_ERRORS: u32 = 100;
 /// A chunk that announces more than this is not even read to be thrown away.
 const MAX_CHUNK: u64 = 4 * MAX_MESSAGE as u64;
+/// Connections of one mailbox that may send at a time (facts §3.5).
+const MAX_CONNECTIONS: u64 = 3;
+/// Messages a minute of one mailbox (facts §3.5).
+const MAX_RATE: u64 = 30;
 /// How much of a message is read at once.
 const PIECE: usize = 64 * 1024;
 
 /// Who has signed in.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Signed {
     user: String,
     oid: String,
     connected: bool,
+    /// Counts for the mailbox's limits.
+    place: Place,
 }
 
 /// A message between MAIL and the end of its data.
@@ -75,7 +82,7 @@ impl Session {
 
     /// Talks until the client quits or goes.
     pub(super) async fn run(mut self) -> Result<(), ConnError> {
-        let now = time::rfc5322(Timestamp::now());
+        let now = time::rfc5322(self.shared.clock.now());
         let greeting = format!(
             "220 {SMTP_HOST} Microsoft ESMTP MAIL Service ready at {now} [{}]",
             self.id
@@ -96,6 +103,10 @@ impl Session {
                 Err(other) => return Err(other),
             };
             self.conn.count_command();
+            if self.signed.is_some() && self.shared.faults.strike(Fault::Smtp421).is_some() {
+                self.reply("421 4.3.2 Service not available").await?;
+                return self.conn.close().await;
+            }
             let command = command::parse(&line);
             if command == Command::Quit {
                 self.reply("221 2.0.0 Service closing transmission channel")
@@ -128,7 +139,7 @@ impl Session {
 
     /// A refusal with front end, time and session behind it.
     async fn refuse(&mut self, text: &str) -> Result<(), ConnError> {
-        let text = format!("{text} {}", bracket(&self.id));
+        let text = format!("{text} {}", bracket(&self.id, self.shared.clock.now()));
         self.reply(&text).await
     }
 
@@ -236,7 +247,9 @@ impl Session {
         };
         let (oid, connected) = match sign_in(&self.shared, Protocol::Smtp, &response).await {
             Outcome::Granted { oid, .. } => (oid, true),
-            Outcome::NotConnected { oid } if !self.shared.options.smtp_refuse_at_auth => (oid, false),
+            Outcome::NotConnected { oid } if !self.shared.faults.is_on(Fault::SmtpRefuseAtAuth) => {
+                (oid, false)
+            }
             Outcome::SmtpDisabledForTenant => return self.smtp_disabled("Tenant").await,
             Outcome::SmtpDisabledForMailbox => return self.smtp_disabled("Mailbox").await,
             Outcome::Refused(_) | Outcome::Disabled | Outcome::NotConnected { .. } => {
@@ -244,6 +257,7 @@ impl Session {
             }
         };
         self.signed = Some(Signed {
+            place: self.shared.traffic.enter(&response.user),
             user: response.user,
             oid,
             connected,
@@ -347,7 +361,13 @@ impl Session {
 
     fn spool(&self, from: &str) -> Spool {
         let client = self.client.as_deref().unwrap_or("unknown");
-        let headers = trace(from, client, self.conn.peer().ip(), &self.id, Timestamp::now());
+        let headers = trace(
+            from,
+            client,
+            self.conn.peer().ip(),
+            &self.id,
+            self.shared.clock.now(),
+        );
         Spool::new(self.shared.clone(), &headers)
     }
 
@@ -417,26 +437,49 @@ impl Session {
     }
 
     async fn end_of_data(&mut self, transaction: Transaction, spool: Spool) -> Result<(), ConnError> {
-        let reply = match (spool.finish(), self.signed.clone()) {
-            (Err(Overflow::TooLarge), _) => {
-                "552 5.3.4 Message size exceeds fixed maximum message size".to_owned()
+        let (raw, trace) = match spool.finish() {
+            Ok(whole) => whole,
+            Err(Overflow::TooLarge) => {
+                return self
+                    .reply("552 5.3.4 Message size exceeds fixed maximum message size")
+                    .await;
             }
-            (Err(Overflow::NoMemory), _) => "452 4.3.1 Insufficient system resources".to_owned(),
-            (Ok(_), None) => "503 5.5.2 Bad sequence of commands".to_owned(),
-            (Ok((raw, trace)), Some(signed)) => submit(
-                &mut self.shared.tenant(),
-                Submission {
-                    user: signed.user,
-                    oid: signed.oid,
-                    connected: signed.connected,
-                    from: transaction.from,
-                    to: transaction.to,
-                    raw,
-                    trace,
-                },
-                Timestamp::now(),
-            ),
+            Err(Overflow::NoMemory) => return self.reply("452 4.3.1 Insufficient system resources").await,
         };
+        let Some(signed) = &self.signed else {
+            return self.reply("503 5.5.2 Bad sequence of commands").await;
+        };
+        let shared = self.shared.clone();
+        let faults = &shared.faults;
+        if faults.strike(Fault::SmtpCutLost).is_some() {
+            return self.conn.reset();
+        }
+        if faults.strike(Fault::Smtp430).is_some() {
+            return self.reply(&refuse(LOGON_FAILURE)).await;
+        }
+        let connections = faults.value(Fault::SmtpConnections).unwrap_or(MAX_CONNECTIONS);
+        if faults.strike(Fault::Smtp432).is_some() || !signed.place.may_send(connections) {
+            return self.reply(&refuse(TOO_MANY_CONNECTIONS)).await;
+        }
+        if signed.connected {
+            // The excess is delayed, not refused.
+            let rate = faults.value(Fault::SmtpRate).unwrap_or(MAX_RATE);
+            let due = signed.place.next_message(rate, shared.clock.now());
+            shared.clock.sleep_until(due).await;
+        }
+        let submission = Submission {
+            user: signed.user.clone(),
+            oid: signed.oid.clone(),
+            connected: signed.connected,
+            from: transaction.from,
+            to: transaction.to,
+            raw,
+            trace,
+        };
+        let reply = submit(&mut shared.tenant(), submission, shared.clock.now());
+        if reply.starts_with('2') && faults.strike(Fault::SmtpCutStored).is_some() {
+            return self.conn.reset();
+        }
         self.reply(&reply).await
     }
 }

@@ -13,6 +13,14 @@ use crate::time;
 /// Exchange's limit for the header of a message.
 const MAX_HEADER: usize = 256 * 1024;
 
+/// The mailbox cannot be opened.
+pub(super) const LOGON_FAILURE: &str = "430 4.2.0 STOREDRV; mailbox logon failure; STOREDRV.Submission.Exception:\
+    ConnectionFailedTransientException.MapiExceptionLogonFailed; Failed to process message due to a transient \
+    exception with message Cannot open mailbox.";
+/// More connections of one mailbox than may send at a time.
+pub(super) const TOO_MANY_CONNECTIONS: &str = "432 4.3.2 Concurrent connections limit exceeded. Visit \
+    https://aka.ms/concurrent_sending for more information.";
+
 /// A message with all that is known about it.
 #[derive(Debug)]
 pub(super) struct Submission {
@@ -33,8 +41,13 @@ pub(super) struct Submission {
 pub(super) fn submit(tenant: &mut Tenant, submission: Submission, now: Timestamp) -> String {
     match deliver(tenant, submission, now) {
         Ok(id) => format!("250 2.0.0 OK <{id}> [Hostname={SMTP_BACKEND}]"),
-        Err(refusal) => format!("{refusal} [Hostname={SMTP_BACKEND}]"),
+        Err(refusal) => refuse(&refusal),
     }
+}
+
+/// A refusal by the mailbox server, which says its name.
+pub(super) fn refuse(refusal: &str) -> String {
+    format!("{refusal} [Hostname={SMTP_BACKEND}]")
 }
 
 fn deliver(tenant: &mut Tenant, submission: Submission, now: Timestamp) -> Result<String, String> {
@@ -48,10 +61,7 @@ fn deliver(tenant: &mut Tenant, submission: Submission, now: Timestamp) -> Resul
         trace,
     } = submission;
     if !connected || tenant.mailbox(&user).is_none() {
-        return Err("430 4.2.0 STOREDRV; mailbox logon failure; STOREDRV.Submission.Exception:\
-                    ConnectionFailedTransientException.MapiExceptionLogonFailed; Failed to process message due to a \
-                    transient exception with message Cannot open mailbox."
-            .to_owned());
+        return Err(LOGON_FAILURE.to_owned());
     }
     let message = raw.slice(trace.min(raw.len())..);
     let header = Header::read(&message).ok_or("552 5.3.4 Header size exceeds fixed maximum size")?;

@@ -62,7 +62,7 @@ pub struct ClientSecret {
 
 impl ClientSecret {
     /// A new one in Entra's form (40 characters, `~` among them), good for 2 years.
-    pub(crate) fn generate() -> Self {
+    pub(crate) fn generate(now: Timestamp) -> Self {
         const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-";
         let mut rng = rand::rng();
         let mut letters = |count: usize| -> String {
@@ -75,7 +75,7 @@ impl ClientSecret {
         Self {
             key_id: Uuid::new_v4().to_string(),
             value,
-            end: Timestamp::now() + (730 * 24).hours(),
+            end: now.saturating_add((730 * 24).hours()).unwrap_or(Timestamp::MAX),
         }
     }
 }

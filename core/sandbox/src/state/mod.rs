@@ -8,6 +8,7 @@ mod application;
 mod delivery;
 mod folder;
 mod mailbox;
+mod propagation;
 mod tenant;
 
 pub use application::{

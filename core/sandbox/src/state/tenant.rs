@@ -1,6 +1,7 @@
 //! The tenant and what an administrator does in it.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
 
 use jiff::{Timestamp, ToSpan as _};
 use uuid::Uuid;
@@ -12,6 +13,7 @@ use super::application::{
 use super::delivery::OutsideMail;
 use super::folder::Folder;
 use super::mailbox::Mailbox;
+use super::propagation::Propagation;
 use super::{EXCHANGE_APP_ID, EXCHANGE_RESOURCE};
 
 /// What an administrator asked for is not there, or is there already.
@@ -61,6 +63,8 @@ pub struct Tenant {
     pub(crate) max_octets: usize,
     /// Octets that one mailbox may hold.
     pub(crate) quota: usize,
+    /// The time as of the last look, and grants that do not count yet.
+    pub(crate) propagation: Propagation,
 }
 
 impl Tenant {
@@ -88,6 +92,27 @@ impl Tenant {
                 .into(),
             max_octets,
             quota: max_octets,
+            propagation: Propagation::default(),
+        }
+    }
+
+    // ---- time ------------------------------------------------------------------------------------------------
+
+    /// The time in the sandbox when the tenant was locked.
+    pub fn now(&self) -> Timestamp {
+        self.propagation.now()
+    }
+
+    /// Tells the tenant the time, and how long changes of permissions take from now on. Those that are due are made.
+    pub(crate) fn set_time(&mut self, now: Timestamp, delay: Duration) {
+        for change in self.propagation.set_time(now, delay) {
+            change(self);
+        }
+    }
+
+    fn propagate(&mut self, change: impl FnOnce(&mut Self) + Send + 'static) {
+        if let Some(change) = self.propagation.hold(Box::new(change)) {
+            change(self);
         }
     }
 
@@ -219,7 +244,7 @@ impl Tenant {
     /// # Errors
     /// No such application.
     pub fn add_secret(&mut self, client_id: &str) -> Result<NewSecret, StateError> {
-        let secret = ClientSecret::generate();
+        let secret = ClientSecret::generate(self.now());
         let shown = NewSecret {
             key_id: secret.key_id.clone(),
             value: secret.value.clone(),
@@ -233,13 +258,14 @@ impl Tenant {
     /// # Errors
     /// No such application or secret.
     pub fn expire_secret(&mut self, client_id: &str, secret: &str) -> Result<(), StateError> {
+        let now = self.now();
         let application = self.application_mut(client_id)?;
         let found = application
             .secrets
             .iter_mut()
             .find(|known| known.key_id == secret || known.value == secret)
             .ok_or(StateError::NoSecret)?;
-        found.end = Timestamp::now() - 1.hour();
+        found.end = now - 1.hour();
         Ok(())
     }
 
@@ -283,9 +309,15 @@ impl Tenant {
     /// # Errors
     /// No such application.
     pub fn add_role(&mut self, client_id: &str, role: &str) -> Result<(), StateError> {
-        self.service_principal_mut(client_id)?
-            .roles
-            .insert(role.to_owned());
+        let (client_id, role) = (
+            self.service_principal_mut(client_id)?.client_id.clone(),
+            role.to_owned(),
+        );
+        self.propagate(move |tenant| {
+            if let Ok(principal) = tenant.service_principal_mut(&client_id) {
+                principal.roles.insert(role);
+            }
+        });
         Ok(())
     }
 
@@ -294,7 +326,15 @@ impl Tenant {
     /// # Errors
     /// No such application.
     pub fn remove_role(&mut self, client_id: &str, role: &str) -> Result<(), StateError> {
-        self.service_principal_mut(client_id)?.roles.remove(role);
+        let (client_id, role) = (
+            self.service_principal_mut(client_id)?.client_id.clone(),
+            role.to_owned(),
+        );
+        self.propagate(move |tenant| {
+            if let Ok(principal) = tenant.service_principal_mut(&client_id) {
+                principal.roles.remove(&role);
+            }
+        });
         Ok(())
     }
 
@@ -318,13 +358,16 @@ impl Tenant {
     pub fn new_service_principal(&mut self, client_id: &str, object_id: &str, display_name: &str) -> String {
         let serial = 1_000 + self.exchange_service_principals.len();
         let sid = format!("S-1-5-21-1004336348-1177238915-682003330-{serial}");
-        self.exchange_service_principals
-            .retain(|known| !known.object_id.eq_ignore_ascii_case(object_id));
-        self.exchange_service_principals.push(ExchangeServicePrincipal {
+        let principal = ExchangeServicePrincipal {
             client_id: client_id.to_owned(),
             object_id: object_id.to_owned(),
             sid: sid.clone(),
             display_name: display_name.to_owned(),
+        };
+        self.propagate(move |tenant| {
+            let principals = &mut tenant.exchange_service_principals;
+            principals.retain(|known| !known.object_id.eq_ignore_ascii_case(&principal.object_id));
+            principals.push(principal);
         });
         sid
     }
@@ -357,18 +400,22 @@ impl Tenant {
             }
             other => other,
         };
-        self.management_role_assignments.push(ManagementRoleAssignment {
+        let assignment = ManagementRoleAssignment {
             role: role.to_owned(),
             object_id,
             scope,
-        });
+        };
+        self.propagate(move |tenant| tenant.management_role_assignments.push(assignment));
     }
 
     /// `Remove-ManagementRoleAssignment`: all of one application.
     pub fn remove_management_role_assignments(&mut self, app: &str) {
         let object_id = self.object_id_of(app);
-        self.management_role_assignments
-            .retain(|known| !known.object_id.eq_ignore_ascii_case(&object_id));
+        self.propagate(move |tenant| {
+            tenant
+                .management_role_assignments
+                .retain(|known| !known.object_id.eq_ignore_ascii_case(&object_id));
+        });
     }
 
     /// `New-Mailbox`. The domain of the address becomes one of the tenant's.
@@ -415,8 +462,7 @@ impl Tenant {
     /// No such mailbox.
     pub fn grant_full_access(&mut self, mailbox: &str, app: &str) -> Result<(), StateError> {
         let object_id = self.object_id_of(app);
-        self.admin(mailbox)?.full_access.insert(object_id);
-        Ok(())
+        self.propagate_to(mailbox, move |mailbox| mailbox.full_access.insert(object_id))
     }
 
     /// `Remove-MailboxPermission -AccessRights FullAccess`.
@@ -425,8 +471,7 @@ impl Tenant {
     /// No such mailbox.
     pub fn revoke_full_access(&mut self, mailbox: &str, app: &str) -> Result<(), StateError> {
         let object_id = self.object_id_of(app);
-        self.admin(mailbox)?.full_access.remove(&object_id);
-        Ok(())
+        self.propagate_to(mailbox, move |mailbox| mailbox.full_access.remove(&object_id))
     }
 
     /// `Add-RecipientPermission -AccessRights SendAs`.
@@ -435,8 +480,7 @@ impl Tenant {
     /// No such mailbox.
     pub fn grant_send_as(&mut self, mailbox: &str, app: &str) -> Result<(), StateError> {
         let object_id = self.object_id_of(app);
-        self.admin(mailbox)?.send_as.insert(object_id);
-        Ok(())
+        self.propagate_to(mailbox, move |mailbox| mailbox.send_as.insert(object_id))
     }
 
     /// `Remove-RecipientPermission -AccessRights SendAs`.
@@ -445,8 +489,7 @@ impl Tenant {
     /// No such mailbox.
     pub fn revoke_send_as(&mut self, mailbox: &str, app: &str) -> Result<(), StateError> {
         let object_id = self.object_id_of(app);
-        self.admin(mailbox)?.send_as.remove(&object_id);
-        Ok(())
+        self.propagate_to(mailbox, move |mailbox| mailbox.send_as.remove(&object_id))
     }
 
     /// `Set-CASMailbox -ImapEnabled`.
@@ -509,6 +552,21 @@ impl Tenant {
             }
         }
         mailbox.changed();
+        Ok(())
+    }
+
+    /// A change to a mailbox that is there now, and at the time when it takes effect.
+    fn propagate_to<R>(
+        &mut self,
+        mailbox: &str,
+        change: impl FnOnce(&mut Mailbox) -> R + Send + 'static,
+    ) -> Result<(), StateError> {
+        let primary = self.admin(mailbox)?.primary.clone();
+        self.propagate(move |tenant| {
+            if let Ok(mailbox) = tenant.admin(&primary) {
+                change(mailbox);
+            }
+        });
         Ok(())
     }
 

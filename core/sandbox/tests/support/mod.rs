@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test binary uses its own part of this module")]
 #![allow(clippy::unwrap_used, reason = "a test that fails should panic")]
 
+use std::future::Future;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,6 +87,32 @@ impl Client {
         }
     }
 
+    /// All octets up to the end of the connection, and the error with which it ended, if it did.
+    pub(crate) async fn rest(&mut self) -> (Vec<u8>, Option<ErrorKind>) {
+        let mut rest = std::mem::take(&mut self.input);
+        let end = self.stream.read_to_end(&mut rest).await;
+        (rest, end.err().map(|error| error.kind()))
+    }
+
+    /// The lines of an IMAP answer up to the one with this tag, joined by LF.
+    pub(crate) async fn until(&mut self, tag: &str) -> String {
+        let mut lines = Vec::new();
+        loop {
+            let line = self.line().await.expect("closed");
+            let last = line.starts_with(&format!("{tag} "));
+            lines.push(line);
+            if last {
+                return lines.join("\n");
+            }
+        }
+    }
+
+    /// Sends an IMAP command with the tag `T` and reads the answer.
+    pub(crate) async fn command(&mut self, command: &str) -> String {
+        self.send(format!("T {command}\r\n")).await;
+        self.until("T").await
+    }
+
     /// An SMTP reply: all its lines, joined by LF.
     pub(crate) async fn reply(&mut self) -> String {
         let mut lines = Vec::new();
@@ -119,6 +147,18 @@ impl Client {
     pub(crate) async fn say(&mut self, line: &str) -> String {
         self.send(format!("{line}\r\n")).await;
         self.line().await.expect("closed")
+    }
+}
+
+/// What the future brings while the sandbox's clock is put forward in such steps.
+pub(crate) async fn meanwhile<F: Future>(sandbox: &Sandbox, step: Duration, future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut future => return done,
+            () = tokio::task::yield_now() => sandbox.clock().advance(step),
+        }
     }
 }
 
