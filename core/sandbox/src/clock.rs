@@ -10,10 +10,10 @@ use tokio::time::Instant;
 
 /// The time in a sandbox: it goes with tokio's clock, and can be put forward.
 ///
-/// Everything in the sandbox that waits, and everything that has a date, asks this clock: tokens and their expiry,
-/// idle limits, the pace of 30 messages a minute, the delay of permissions, the dates of messages. So a test never
-/// sleeps: it either puts this clock forward with [`advance`](Self::advance), or runs under tokio's paused clock,
-/// which this one follows. Clones are the same clock.
+/// Whatever the mail servers wait for, and everything that has a date, asks this clock: tokens and their expiry, idle
+/// limits, the pace of 30 messages a minute, the delay of permissions, the dates of messages. So a test never sleeps:
+/// it puts this clock forward with [`advance`](Self::advance), or runs under tokio's paused clock, which this one
+/// follows; nothing in the sandbox waits by other means than tokio's. Clones are the same clock.
 #[derive(Debug, Clone)]
 pub struct Clock(Arc<Inner>);
 

@@ -71,7 +71,7 @@ faults! {
     TokenLength = "token-length" [CHARACTERS 4200] Lasts
         "Tokens are padded to at least this length; POP3 refuses those beyond 4096.";
     PermissionDelay = "permission-delay" [SECONDS 300] Lasts
-        "What an administrator grants or takes away from now on takes effect only after this time.";
+        "FullAccess, SendAs, roles and service principals that are granted or taken away from now on count only after this time.";
     // IMAP. Those that strike hit commands that need the open mailbox.
     ImapThrottled = "imap-throttled" [MILLISECONDS 5000] Strikes
         "`BAD Request is throttled. Suggested Backoff Time: n milliseconds`.";

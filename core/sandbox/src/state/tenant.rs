@@ -377,12 +377,16 @@ impl Tenant {
     /// # Errors
     /// No such service principal in Exchange.
     pub fn remove_service_principal(&mut self, object_id: &str) -> Result<(), StateError> {
-        let before = self.exchange_service_principals.len();
-        self.exchange_service_principals
-            .retain(|known| !known.object_id.eq_ignore_ascii_case(object_id));
-        if self.exchange_service_principals.len() == before {
-            return Err(StateError::NoExchangeServicePrincipal(object_id.to_owned()));
+        let object_id = object_id.to_owned();
+        let is_known = |known: &ExchangeServicePrincipal| known.object_id.eq_ignore_ascii_case(&object_id);
+        if !self.exchange_service_principals.iter().any(is_known) {
+            return Err(StateError::NoExchangeServicePrincipal(object_id));
         }
+        self.propagate(move |tenant| {
+            tenant
+                .exchange_service_principals
+                .retain(|known| !known.object_id.eq_ignore_ascii_case(&object_id));
+        });
         Ok(())
     }
 
