@@ -41,7 +41,7 @@ Exit codes:
     7  the server refused (5xx)
     8  timed out or interrupted (6xx)
     9  a bug of exomail (9xx)
-   10  partly done: some recipients or messages were refused
+   10  partly done: some recipients or messages were refused, or are of unknown outcome
   141  whoever read the output went away";
 
 /// Unattended mail on Exchange Online: sign in as an app, send by SMTP, read by IMAP and POP3.
@@ -153,6 +153,7 @@ pub(crate) enum Command {
     Sandbox(commands::sandbox::Args),
     Token(commands::token::Args),
     Send(commands::send::Args),
+    Outbox(commands::outbox::Args),
     Folders(commands::folders::Args),
     List(commands::list::Args),
     Show(commands::show::Args),
@@ -174,6 +175,7 @@ impl Command {
             Command::Sandbox(_) => "sandbox",
             Command::Token(_) => "token",
             Command::Send(_) => "send",
+            Command::Outbox(_) => "outbox",
             Command::Folders(_) => "folders",
             Command::List(_) => "list",
             Command::Show(_) => "show",

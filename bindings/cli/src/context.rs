@@ -21,7 +21,7 @@ pub(crate) struct Context {
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) app: App,
-    mailbox: Option<String>,
+    pub(crate) mailbox: Option<String>,
 }
 
 impl Context {
@@ -49,6 +49,11 @@ impl Context {
         })
     }
 
+    /// The mailbox that is configured, for a command that connects to nothing.
+    pub(crate) fn mailbox(&self, flags: &ConnectionArgs) -> exomail::Result<Option<String>> {
+        Ok(config::load(self.config.as_deref(), flags, &self.output)?.mailbox)
+    }
+
     fn app(&self, settings: &Settings) -> exomail::Result<App> {
         let mut builder = settings.app()?;
         if let Some(transcript) = self.output.transcript() {
@@ -72,16 +77,21 @@ impl Context {
 impl Connection {
     /// The mailbox that is configured.
     pub(crate) fn mailbox(&self) -> exomail::Result<&str> {
-        self.mailbox.as_deref().ok_or_else(|| {
-            Error::new(ErrorKind::InvalidConfig, "configuration", "no mailbox is named")
-                .with_hint("give --mailbox ADDRESS, or set EXOMAIL_MAILBOX")
-        })
+        named(self.mailbox.as_deref())
     }
 
     /// A login for the configured mailbox.
     pub(crate) fn login(&self) -> exomail::Result<exomail::sasl::Login> {
         self.app.login(self.mailbox()?)
     }
+}
+
+/// A mailbox that must be configured.
+pub(crate) fn named(mailbox: Option<&str>) -> exomail::Result<&str> {
+    mailbox.ok_or_else(|| {
+        Error::new(ErrorKind::InvalidConfig, "configuration", "no mailbox is named")
+            .with_hint("give --mailbox ADDRESS, or set EXOMAIL_MAILBOX")
+    })
 }
 
 #[cfg(unix)]

@@ -70,6 +70,8 @@ fn run(cli: Cli, output: Output) -> Done {
             // The signal is how these end, not how they fail.
             Command::Sandbox(args) => commands::sandbox::run(args, &context).await,
             Command::Watch(args) => commands::watch::run(args, &context).await,
+            // It settles what is under way before it ends.
+            Command::Outbox(args) => commands::outbox::run(args, &context).await,
             command => {
                 deadline
                     .limit(name, async { Ok(command.run(&context).await) })
@@ -89,6 +91,7 @@ impl Command {
             Command::Sandbox(args) => commands::sandbox::run(args, context).await,
             Command::Token(args) => commands::token::run(args, context).await,
             Command::Send(args) => commands::send::run(args, context).await,
+            Command::Outbox(args) => commands::outbox::run(args, context).await,
             Command::Folders(args) => commands::folders::run(args, context).await,
             Command::List(args) => commands::list::run(args, context).await,
             Command::Show(args) => commands::show::run(args, context).await,

@@ -11,6 +11,7 @@ use std::process::Stdio;
 use support::Tenant;
 
 const MESSAGE: usize = 150_000_000;
+const QUEUED: usize = 60_000_000;
 /// In KiB, as /proc tells it.
 const ALLOWED: u64 = 16 * 1024;
 
@@ -19,7 +20,7 @@ fn a_huge_message_passes_through_little_memory() {
     let tenant = Tenant::start();
     let me = tenant.mailbox(0);
     let message = tenant.home.path().join("huge.eml");
-    write_message(&message, &me);
+    write_message(&message, &me, MESSAGE);
     let path = message.to_str().expect("a UTF-8 path");
 
     // Idle: everything that the others do, but for the message.
@@ -39,6 +40,25 @@ fn a_huge_message_passes_through_little_memory() {
             .expect("the folder")
             .next();
         assert_ends_with(&fetched.expect("one file").expect("readable").path(), &message);
+    }
+}
+
+#[test]
+fn a_large_message_is_queued_in_little_memory() {
+    let tenant = Tenant::start();
+    let message = tenant.home.path().join("large.eml");
+    write_message(&message, &tenant.mailbox(0), QUEUED);
+    let path = message.to_str().expect("a UTF-8 path");
+    let idle = peak(&tenant, &["folders"]);
+    for args in [
+        &["send", "--queue", "outbox", "--eml", path][..],
+        &["outbox", "drain", "outbox"],
+    ] {
+        let queued = peak(&tenant, args);
+        assert!(
+            queued < idle + ALLOWED,
+            "{args:?} took {queued} KiB, idle is {idle} KiB"
+        );
     }
 }
 
@@ -65,10 +85,10 @@ fn peak(tenant: &Tenant, args: &[&str]) -> u64 {
     peak
 }
 
-fn write_message(path: &Path, address: &str) {
+fn write_message(path: &Path, address: &str, size: usize) {
     let mut file = BufWriter::new(File::create(path).expect("a file"));
     write!(file, "From: {address}\r\nTo: {address}\r\nSubject: Huge\r\n\r\n").expect("written");
-    for n in 0..MESSAGE / 80 {
+    for n in 0..size / 80 {
         write!(file, "{n:078}\r\n").expect("written");
     }
     file.flush().expect("written");

@@ -10,6 +10,7 @@ pub(crate) mod folders;
 pub(crate) mod list;
 pub(crate) mod mark;
 pub(crate) mod move_to;
+pub(crate) mod outbox;
 pub(crate) mod pop3;
 mod query;
 pub(crate) mod sandbox;

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueHint;
 use exomail::message::{Address, Attachment, Message, OutgoingMessage, RawMessage};
+use exomail::outbox::{AddOptions, Outbox};
 use exomail::smtp::{Envelope, RecipientResult, SendOptions, SendReport, SmtpSession};
 use exomail::{Error, ErrorKind, Result};
 use serde_json::json;
 use tokio::io::AsyncReadExt;
 
 use crate::args::ConnectionArgs;
-use crate::context::{Connection, Context};
+use crate::context::{Context, named};
 use crate::failure::{Done, Failure, bad_argument, file_error};
 use crate::output::{Unit, bad, clean, good};
 
@@ -32,7 +33,9 @@ Examples:
   df -h | exomail send --to team@contoso.com --subject 'Disk space'
   exomail send --from 'Joe <joe@contoso.com>' --to ann@contoso.com \\
       --subject Report --html-file report.html --attach report.pdf data.csv
-  exomail send --eml ready.eml          addresses from its own headers")]
+  exomail send --eml ready.eml          addresses from its own headers
+  exomail send --queue outbox/ --to ann@contoso.com --subject Hello --text 'Hi Ann'
+                                        safe on the disk; `exomail outbox drain` sends it")]
 pub(crate) struct Args {
     /// Sender, as address or 'Name <address>' [default: the configured mailbox]
     #[arg(long, value_name = "ADDRESS", value_hint = ValueHint::EmailAddress)]
@@ -71,6 +74,12 @@ pub(crate) struct Args {
     /// Send to all recipients or to none
     #[arg(long)]
     all_recipients: bool,
+    /// Do not send now: put the mail safely into this folder, for `exomail outbox drain`
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    queue: Option<PathBuf>,
+    /// Queue it although a mail with its Message-ID is or was in the folder
+    #[arg(long, requires = "queue")]
+    again: bool,
     #[command(flatten)]
     connection: ConnectionArgs,
 }
@@ -84,19 +93,13 @@ struct Mail {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Done {
+    if let Some(folder) = &args.queue {
+        return queue(folder, &args, context).await;
+    }
     let connection = context.connection(&args.connection)?;
-    let mail = match &args.eml {
-        Some(path) => ready(path, &args).await?,
-        None => compose(&args, &connection, context).await?,
-    };
-    // The mailbox that signs in is the sender's own, unless the command line says otherwise: with a mailbox from the
-    // environment and another --from, Exchange would demand SendAs.
-    let user = match (&args.connection.mailbox, mail.envelope.from()) {
-        (Some(mailbox), _) => mailbox,
-        (None, Some(from)) => from,
-        (None, None) => connection.mailbox()?,
-    };
-    let login = connection.app.login(user)?;
+    let mailbox = connection.mailbox.as_deref();
+    let mail = mail(&args, mailbox, context).await?;
+    let login = connection.app.login(user(&args, &mail, mailbox)?)?;
     let app = &connection.app;
     let mut session = SmtpSession::connect(app.connector(), app.cloud().smtp(), &login).await?;
     let bar = match mail.size {
@@ -120,6 +123,48 @@ pub(crate) async fn run(args: Args, context: &Context) -> Done {
     match report.rejected().next() {
         Some(_) => Err(Failure::Partial),
         None => Ok(()),
+    }
+}
+
+/// Nothing but the disk is needed: neither network nor credential.
+async fn queue(folder: &Path, args: &Args, context: &Context) -> Done {
+    let mailbox = context.mailbox(&args.connection)?;
+    let mail = mail(args, mailbox.as_deref(), context).await?;
+    let options = AddOptions {
+        send: SendOptions {
+            all_recipients: args.all_recipients,
+            ..SendOptions::default()
+        },
+        again: args.again,
+    };
+    let user = user(args, &mail, mailbox.as_deref())?.to_owned();
+    let outbox = Outbox::open(folder)?;
+    let queued = outbox
+        .add_raw(&user, &mail.envelope, mail.message, &options)
+        .await?;
+    context.output.result(&queued, || {
+        let what = match queued.is_new {
+            true => good("queued"),
+            false => format!("already there, {}:", queued.state),
+        };
+        format!("{what} {}  {}", queued.id, clean(&queued.message_id))
+    })
+}
+
+async fn mail(args: &Args, mailbox: Option<&str>, context: &Context) -> Result<Mail> {
+    match &args.eml {
+        Some(path) => ready(path, args).await,
+        None => compose(args, mailbox, context).await,
+    }
+}
+
+/// The mailbox that signs in is the sender's own, unless the command line says otherwise: with a mailbox from the
+/// environment and another --from, Exchange would demand SendAs.
+fn user<'a>(args: &'a Args, mail: &'a Mail, mailbox: Option<&'a str>) -> Result<&'a str> {
+    match (&args.connection.mailbox, mail.envelope.from()) {
+        (Some(mailbox), _) => Ok(mailbox),
+        (None, Some(from)) => Ok(from),
+        (None, None) => named(mailbox),
     }
 }
 
@@ -151,10 +196,10 @@ fn print(report: &SendReport, envelope: &Envelope, message_id: Option<&str>, con
     })
 }
 
-async fn compose(args: &Args, connection: &Connection, context: &Context) -> Result<Mail> {
+async fn compose(args: &Args, mailbox: Option<&str>, context: &Context) -> Result<Mail> {
     let from = match &args.from {
         Some(from) => from.as_str(),
-        None => connection.mailbox()?,
+        None => named(mailbox)?,
     };
     let mut builder = OutgoingMessage::builder().from(from);
     for address in &args.to {
