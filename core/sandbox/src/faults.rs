@@ -87,6 +87,8 @@ faults! {
         "`* BYE Session invalidated - AccessTokenExpired` in IDLE.";
     ImapExpiredInFetch = "imap-expired-in-fetch" [MESSAGES 1] Strikes
         "A FETCH ends behind so many messages with `BAD Session invalidated - AccessTokenExpired`, and the connection is closed.";
+    ImapByeInFetch = "imap-bye-in-fetch" [MESSAGES 1] Strikes
+        "A FETCH ends behind so many messages with `* BYE Session invalidated - AccessTokenExpired` and no tagged line.";
     ImapQuotedCodes = "imap-quoted-codes" [] Lasts
         "Tagged OK and NO lines have response codes with quoted values, which IMAP's grammar forbids.";
     ImapExtraNil = "imap-structure-extra-nil" [] Lasts

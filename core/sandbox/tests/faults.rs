@@ -322,6 +322,12 @@ async fn imap_sessions_end_in_idle_and_in_the_middle_of_a_fetch() {
     assert_eq!(client.line().await, None);
     let mut client = imap(&sandbox).await;
     client.command("SELECT INBOX").await;
+    on(&sandbox, "imap-bye-in-fetch:1:1");
+    assert_eq!(client.say("T FETCH 1:* (UID)").await, "* 1 FETCH (UID 1)");
+    assert_eq!(client.line().await.unwrap(), format!("* BYE {EXPIRED}"));
+    assert_eq!(client.line().await, None);
+    let mut client = imap(&sandbox).await;
+    client.command("SELECT INBOX").await;
     assert!(
         client
             .command("FETCH 1:* (UID)")

@@ -10,6 +10,25 @@ use crate::mail::host;
 /// How a session ends whose token has expired (seen in the field: `peers.md`, mirador#6 and imapsync#250).
 const EXPIRED: &str = "Session invalidated - AccessTokenExpired";
 
+/// How a session says that it is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Farewell {
+    /// BAD with the command's tag.
+    Tagged,
+    /// BYE, and the command has no answer.
+    Bye,
+}
+
+/// Whether a FETCH ends before its time: behind how many messages, and how.
+pub(super) fn end_of_fetch(faults: &Faults) -> Option<(u64, Farewell)> {
+    [
+        (Fault::ImapExpiredInFetch, Farewell::Tagged),
+        (Fault::ImapByeInFetch, Farewell::Bye),
+    ]
+    .into_iter()
+    .find_map(|(fault, farewell)| Some((faults.strike(fault)?, farewell)))
+}
+
 impl Session {
     /// Before a command is run that needs the mailbox: what becomes of the connection, if the command is not run.
     pub(super) async fn strike(&mut self, tag: &str) -> Result<Option<Next>, ConnError> {
@@ -20,7 +39,7 @@ impl Session {
             return Ok(Some(Next::Close));
         }
         if faults.strike(Fault::ImapExpired).is_some() {
-            return self.expire(tag).await.map(Some);
+            return self.expire(tag, Farewell::Tagged).await.map(Some);
         }
         if faults.strike(Fault::ImapUnavailableBare).is_some() {
             self.conn.write("Server Unavailable. 15\r\n").await?;
@@ -39,16 +58,22 @@ impl Session {
     }
 
     /// The token has expired in the middle of a command.
-    pub(super) async fn expire(&mut self, tag: &str) -> Result<Next, ConnError> {
-        self.answer(tag, Reply::bad(EXPIRED), false).await?;
+    pub(super) async fn expire(&mut self, tag: &str, farewell: Farewell) -> Result<Next, ConnError> {
+        self.output.line(match farewell {
+            Farewell::Tagged => Reply::bad(EXPIRED).line(tag),
+            Farewell::Bye => format!("* BYE {EXPIRED}"),
+        });
+        for piece in self.output.take() {
+            self.conn.write(piece).await?;
+        }
         Ok(Next::Close)
     }
 
     /// In IDLE, where nothing is asked for and all answers are untagged: whether the session ends.
-    pub(super) async fn strike_in_idle(&mut self) -> Result<bool, ConnError> {
+    pub(super) async fn strike_in_idle(&mut self, tag: &str) -> Result<bool, ConnError> {
         let faults = self.shared.faults.clone();
         if faults.strike(Fault::ImapExpiredInIdle).is_some() {
-            self.conn.write(format!("* BYE {EXPIRED}\r\n")).await?;
+            self.expire(tag, Farewell::Bye).await?;
         } else if faults.strike(Fault::ImapBye).is_some() {
             self.conn.write(CLOSED).await?;
         } else {

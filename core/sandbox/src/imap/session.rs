@@ -52,7 +52,7 @@ pub(crate) struct Session {
     pub(crate) shared: Arc<Shared>,
     pub(crate) conn: Conn,
     pub(crate) state: State,
-    output: Output,
+    pub(crate) output: Output,
 }
 
 impl Session {
@@ -250,8 +250,10 @@ impl Session {
             Err(reply) => return self.answer(tag, reply, true).await,
         };
         let shape = fault::shape(&self.shared.faults);
-        let expires = self.shared.faults.strike(Fault::ImapExpiredInFetch);
-        let count = expires.map_or(usize::MAX, |count| usize::try_from(count).unwrap_or(usize::MAX));
+        let end = fault::end_of_fetch(&self.shared.faults);
+        let count = end.map_or(usize::MAX, |(count, _)| {
+            usize::try_from(count).unwrap_or(usize::MAX)
+        });
         let mut gone = false;
         for target in targets.into_iter().take(count) {
             let fetched = connected.take(&mut self.shared.tenant(), target, items);
@@ -271,8 +273,8 @@ impl Session {
                 }
             }
         }
-        if expires.is_some() {
-            return self.expire(tag).await;
+        if let Some((_, farewell)) = end {
+            return self.expire(tag, farewell).await;
         }
         self.answer(tag, Reply::completed_unless("FETCH", gone), by_uid)
             .await
@@ -334,7 +336,7 @@ impl Session {
         let mut faults = self.conn.watch_faults();
         loop {
             faults.borrow_and_update();
-            if self.strike_in_idle().await? {
+            if self.strike_in_idle(tag).await? {
                 return Ok(Next::Close);
             }
             let State::Connected(connected) = &mut self.state else {
