@@ -9,6 +9,8 @@ use crate::error::{Error, ErrorKind, Retry};
 const FIRST: Duration = Duration::from_secs(1);
 /// A program that runs unattended must come back and look.
 const LONGEST: Duration = Duration::from_secs(300);
+/// As if so many had failed in a row, at most, behind a session that did its work before it broke: pauses up to 8 seconds.
+const EASED: u32 = 3;
 /// In a row, of what may be a fault of the set-up. With the pauses between them, some four minutes.
 const TRIES: u32 = 8;
 /// In a row, of what is a lasting refusal unless it has worked before: a server that is being moved says such things.
@@ -25,6 +27,12 @@ impl Backoff {
     /// All is well again.
     pub(super) fn reset(&mut self) {
         *self = Self::default();
+    }
+
+    /// A session did its work, if only for a moment.
+    pub(super) fn ease(&mut self) {
+        self.failures = self.failures.min(EASED);
+        self.refusals = 0;
     }
 
     /// How long to pause before the next try; `None` when there is to be none. `opened` tells whether the folder was
@@ -93,6 +101,17 @@ mod tests {
         backoff.reset();
         let pause = backoff.after(&error(ErrorKind::ConnectionLost), false).unwrap();
         assert!(pause <= FIRST);
+    }
+
+    #[test]
+    fn sessions_that_work_for_a_moment_keep_pauses_short() {
+        let mut backoff = Backoff::default();
+        for _ in 0..100 {
+            let pause = backoff.after(&error(ErrorKind::ConnectionLost), true).unwrap();
+            assert!(pause <= Duration::from_secs(8), "{pause:?}");
+            assert!(backoff.after(&error(ErrorKind::NotFound), true).is_some());
+            backoff.ease();
+        }
     }
 
     #[test]

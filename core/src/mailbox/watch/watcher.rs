@@ -110,6 +110,7 @@ impl Watcher {
         self.cuts = self.cuts.min(MAX_CUTS - 1);
         loop {
             self.drain(&mut session, &mut checkpoint).await?;
+            self.backoff.ease();
             if std::mem::take(&mut self.behind) {
                 self.tell(WatchEvent::CaughtUp {
                     checkpoint: checkpoint.clone(),
@@ -200,6 +201,8 @@ impl Watcher {
         })
         .await?;
         self.behind = true;
+        // There is progress; that can't go round in circles.
+        self.backoff.reset();
         self.at = Some(checkpoint.clone());
         *at = checkpoint;
         Ok(())
