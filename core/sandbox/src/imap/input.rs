@@ -4,9 +4,10 @@ use bytes::Bytes;
 
 use super::arguments::{Bad, Segment};
 use super::command;
-use super::reply::Reply;
+use super::reply::{Reply, UNAVAILABLE};
 use super::session::{Session, State};
 use crate::mail::conn::ConnError;
+use crate::mail::spool::{Overflow, Reservation, Spool, Spooled};
 use crate::mail::xoauth2::MAX_RESPONSE;
 use crate::shared::MAX_MESSAGE;
 use crate::state::StoreError;
@@ -15,6 +16,7 @@ use crate::state::StoreError;
 const MAX_COMMAND: usize = 10_240;
 /// No line is read beyond this. AUTHENTICATE's may be the longest.
 pub(crate) const MAX_LINE: usize = MAX_RESPONSE + 256;
+const TOO_LARGE: &str = "Message size exceeds fixed maximum message size.";
 
 /// What came.
 #[derive(Debug)]
@@ -22,12 +24,11 @@ pub(crate) enum Incoming {
     Command {
         tag: String,
         segments: Vec<Segment>,
+        /// The memory that APPEND's message takes, until it is stored.
+        held: Option<Reservation>,
     },
     /// Refused before all of it was read.
-    Refused {
-        tag: String,
-        reply: Reply,
-    },
+    Refused { tag: String, reply: Reply },
     /// Nothing that has a tag: an empty line, for example.
     Untagged,
 }
@@ -50,7 +51,7 @@ impl Session {
         };
         self.conn.count_command();
         Ok(match self.read_segments(line, &word).await? {
-            Ok(segments) => Incoming::Command { tag, segments },
+            Ok((segments, held)) => Incoming::Command { tag, segments, held },
             Err(reply) => Incoming::Refused { tag, reply },
         })
     }
@@ -59,8 +60,9 @@ impl Session {
         &mut self,
         first: Bytes,
         word: &str,
-    ) -> Result<Result<Vec<Segment>, Reply>, ConnError> {
+    ) -> Result<Result<(Vec<Segment>, Option<Reservation>), Reply>, ConnError> {
         let mut segments: Vec<Segment> = Vec::new();
+        let mut held = None;
         let mut line = first.to_vec();
         let mut octets = 0;
         loop {
@@ -71,7 +73,7 @@ impl Session {
             }
             let Some(marker) = marker(&line) else {
                 segments.push(Segment { line, literal: None });
-                return Ok(Ok(segments));
+                return Ok(Ok((segments, held)));
             };
             let is_message = word == "APPEND"
                 && matches!(self.state, State::Connected(_))
@@ -85,10 +87,25 @@ impl Session {
                     .prompt("+ Ready for additional command text.\r\n")
                     .await?;
             }
-            let literal = self.read_literal(marker.size).await?;
-            if !is_message {
-                octets += literal.len();
-            }
+            let literal = if is_message {
+                match self.read_message(marker.size).await? {
+                    Ok(spooled) => {
+                        held = Some(spooled.reservation);
+                        spooled.raw
+                    }
+                    Err(overflow) => {
+                        let rest = self.conn.read_line(MAX_LINE).await?;
+                        self.pass_over(rest).await?;
+                        return Ok(Err(match overflow {
+                            Overflow::TooLarge => Reply::no(TOO_LARGE),
+                            Overflow::NoMemory => Reply::no(UNAVAILABLE),
+                        }));
+                    }
+                }
+            } else {
+                octets += marker.size;
+                self.read_literal(marker.size).await?
+            };
             line.truncate(marker.at);
             segments.push(Segment {
                 line,
@@ -106,15 +123,26 @@ impl Session {
             return None;
         };
         if size > MAX_MESSAGE {
-            return Some(Reply::no("Message size exceeds fixed maximum message size."));
+            return Some(Reply::no(TOO_LARGE));
         }
         let room = self.shared.tenant().has_room(&connected.mailbox, size);
         (!room).then(|| Reply::refused(StoreError::Full, ""))
     }
 
+    /// APPEND's message. What the client announces is not reserved: it has to come first.
+    async fn read_message(&mut self, size: usize) -> Result<Result<Spooled, Overflow>, ConnError> {
+        let mut spool = Spool::new(self.shared.clone(), "");
+        let mut left = size;
+        while left > 0 {
+            let piece = self.conn.read_some(left).await?;
+            left -= piece.len();
+            spool.push(&piece);
+        }
+        Ok(spool.finish())
+    }
+
     async fn read_literal(&mut self, size: usize) -> Result<Bytes, ConnError> {
-        // What the client announces is not reserved: it has to come first.
-        let mut octets = Vec::with_capacity(size.min(1 << 20));
+        let mut octets = Vec::with_capacity(size);
         while octets.len() < size {
             let piece = self.conn.read_some(size - octets.len()).await?;
             octets.extend_from_slice(&piece);

@@ -19,6 +19,8 @@ pub(crate) enum Status {
 
 /// A command that the session's state does not allow, or a change in a folder that was opened with EXAMINE.
 pub(crate) const INVALID_STATE: &str = "Command received in Invalid state.";
+/// Something of the server's own is in the way.
+pub(crate) const UNAVAILABLE: &str = "Server Unavailable. 15";
 /// Messages of the set were removed by another session.
 pub(crate) const GONE: &str = "Some of the requested messages no longer exist.";
 /// A message number is beyond the last message.
@@ -67,7 +69,7 @@ impl Reply {
             StoreError::FolderExists => format!("{} already exists.", super::mutf7::encode(name)),
             StoreError::FolderNeeded => format!("{} cannot be changed.", super::mutf7::encode(name)),
             StoreError::Full => "The mailbox is full.".to_owned(),
-            StoreError::NoMailbox => "Server Unavailable. 15".to_owned(),
+            StoreError::NoMailbox => UNAVAILABLE.to_owned(),
         })
     }
 

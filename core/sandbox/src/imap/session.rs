@@ -15,7 +15,7 @@ use super::listing::Listing;
 use super::messages::Fetched;
 use super::mime::Part;
 use super::output::Output;
-use super::reply::{INVALID_STATE, Reply};
+use super::reply::{INVALID_STATE, Reply, UNAVAILABLE};
 use super::search::SearchKey;
 use super::sequence::SequenceSet;
 use crate::faults::Fault;
@@ -88,10 +88,14 @@ impl Session {
     /// One command, from its first octet to the tagged line.
     async fn turn(&mut self) -> Result<Next, ConnError> {
         match self.read_command().await? {
-            Incoming::Command { tag, segments } => match Command::parse(&segments) {
-                Ok(command) => self.execute(&tag, command).await,
-                Err(bad) => self.answer(&tag, bad.into(), true).await,
-            },
+            Incoming::Command { tag, segments, held } => {
+                let next = match Command::parse(&segments) {
+                    Ok(command) => self.execute(&tag, command).await,
+                    Err(bad) => self.answer(&tag, bad.into(), true).await,
+                };
+                drop(held);
+                next
+            }
             Incoming::Refused { tag, reply } => self.answer(&tag, reply, true).await,
             Incoming::Untagged => {
                 self.conn.write("* BAD Command Error. 12\r\n").await?;
@@ -312,7 +316,7 @@ impl Session {
                 self.output.line(line);
                 Reply::completed("SEARCH")
             }
-            Err(_) => Reply::no("Server Unavailable. 15"),
+            Err(_) => Reply::no(UNAVAILABLE),
         };
         self.answer(tag, reply, by_uid).await
     }

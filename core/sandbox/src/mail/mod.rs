@@ -5,5 +5,6 @@ pub(crate) mod conn;
 pub(crate) mod host;
 pub(crate) mod listener;
 pub(crate) mod sign_in;
+pub(crate) mod spool;
 pub(crate) mod token;
 pub(crate) mod xoauth2;

@@ -4,7 +4,6 @@ mod command;
 mod data;
 mod path;
 mod session;
-mod spool;
 mod submit;
 mod traffic;
 

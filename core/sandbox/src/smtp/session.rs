@@ -7,7 +7,6 @@ use bytes::Bytes;
 use super::command::{self, Command};
 use super::data::DotDecoder;
 use super::path;
-use super::spool::{Overflow, Spool};
 use super::submit::{LOGON_FAILURE, Submission, TOO_MANY_CONNECTIONS, refuse, submit, trace};
 use super::traffic::Place;
 use crate::faults::Fault;
@@ -15,6 +14,7 @@ use crate::mail::authorize::{Outcome, Protocol};
 use crate::mail::conn::{Conn, ConnError};
 use crate::mail::host::{SMTP_HOST, bracket, session_id};
 use crate::mail::sign_in::sign_in;
+use crate::mail::spool::{Overflow, Spool};
 use crate::mail::xoauth2::{self, MAX_RESPONSE};
 use crate::shared::{MAX_MESSAGE, Shared};
 use crate::time;
@@ -437,7 +437,7 @@ impl Session {
     }
 
     async fn end_of_data(&mut self, transaction: Transaction, spool: Spool) -> Result<(), ConnError> {
-        let (raw, trace) = match spool.finish() {
+        let spooled = match spool.finish() {
             Ok(whole) => whole,
             Err(Overflow::TooLarge) => {
                 return self
@@ -473,8 +473,8 @@ impl Session {
             connected: signed.connected,
             from: transaction.from,
             to: transaction.to,
-            raw,
-            trace,
+            raw: spooled.raw,
+            trace: spooled.start,
         };
         let reply = submit(&mut shared.tenant(), submission, shared.clock.now());
         if reply.starts_with('2') && faults.strike(Fault::SmtpCutStored).is_some() {

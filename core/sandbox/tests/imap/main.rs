@@ -168,6 +168,34 @@ async fn copy_and_move_tell_the_new_uids() {
 }
 
 #[tokio::test]
+async fn messages_on_their_way_in_share_one_limit() {
+    let sandbox = Sandbox::builder()
+        .mailbox(JOE)
+        .max_octets(4 << 20)
+        .start()
+        .await
+        .unwrap();
+    let (mut first, mut second) = (sign_in(&sandbox).await, sign_in(&sandbox).await);
+    let message = "x".repeat(3 << 20);
+    first
+        .send(format!(
+            "A APPEND INBOX {{{}+}}\r\n{message} {{1}}\r\n",
+            message.len()
+        ))
+        .await;
+    // Asked for more, so it holds the message.
+    assert_eq!(first.line().await, "+ Ready for additional command text.");
+    let append = format!("APPEND INBOX {{{}+}}\r\n{message}", message.len());
+    assert_eq!(second.command(&append).await, ["NO Server Unavailable. 15"]);
+    first.send("y\r\n").await;
+    assert_eq!(first.until("A").await, ["BAD Command Argument Error. 12"]);
+    assert_eq!(
+        second.command(&append).await,
+        ["OK [APPENDUID 14 1] APPEND completed."]
+    );
+}
+
+#[tokio::test]
 async fn append_takes_both_kinds_of_literals() {
     let sandbox = Sandbox::builder()
         .mailbox(JOE)
