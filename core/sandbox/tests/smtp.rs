@@ -382,12 +382,17 @@ async fn limits_have_their_texts() {
         assert_eq!(client.reply().await, "250 2.1.5 Recipient OK");
     }
     assert_eq!(client.reply().await, "452 4.5.3 Too many recipients");
-    client.send(vec![b'x'; 200_000]).await;
-    assert_eq!(
-        client.reply().await,
-        "500 5.5.2 Syntax error, command line too long"
-    );
-    assert_eq!(client.line().await, None);
+    // In the second step of AUTH as in a command.
+    let mut other = ready(&sandbox).await;
+    assert_eq!(other.ask("AUTH XOAUTH2").await, "334 ");
+    for mut client in [client, other] {
+        client.send(vec![b'x'; 200_000]).await;
+        assert_eq!(
+            client.reply().await,
+            "500 5.5.2 Syntax error, command line too long"
+        );
+        assert_eq!(client.line().await, None);
+    }
 }
 
 #[tokio::test]

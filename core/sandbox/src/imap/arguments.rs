@@ -1,5 +1,7 @@
 //! Reading of one command's arguments: atoms, quoted strings, literals, lists (RFC 3501 §9).
 
+use std::fmt;
+
 use bytes::Bytes;
 
 use super::mutf7;
@@ -7,10 +9,20 @@ use super::mutf7;
 /// One line of a command, and the literal that its end announced.
 ///
 /// A command without literals is one segment. The `{n}` marker is already cut from `line`.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Segment {
     pub(crate) line: Vec<u8>,
     pub(crate) literal: Option<Bytes>,
+}
+
+/// Without the octets: they may be a token, a password or somebody's mail.
+impl fmt::Debug for Segment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Segment")
+            .field("line", &self.line.len())
+            .field("literal", &self.literal.as_ref().map(Bytes::len))
+            .finish()
+    }
 }
 
 /// Why a command is refused before it is tried, in Exchange's classes (exchange-online.md §3.3).

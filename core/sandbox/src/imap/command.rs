@@ -8,6 +8,7 @@ use super::date;
 use super::fetch::FetchItem;
 use super::search::SearchKey;
 use super::sequence::SequenceSet;
+use crate::mail::xoauth2::SaslResponse;
 use crate::state::Flags;
 
 /// A command with its arguments.
@@ -19,7 +20,7 @@ pub(crate) enum Command {
     StartTls,
     Authenticate {
         mechanism: String,
-        initial: Option<Vec<u8>>,
+        initial: Option<SaslResponse>,
     },
     Login,
     Id,
@@ -241,7 +242,7 @@ impl Command {
         let mechanism = arguments.atom()?.to_ascii_uppercase();
         let initial = if arguments.take(b' ') {
             let response = arguments.take_while(|octet| octet != b' ');
-            (!response.is_empty()).then(|| response.to_vec())
+            (!response.is_empty()).then(|| SaslResponse(Bytes::copy_from_slice(response)))
         } else {
             None
         };
@@ -442,7 +443,7 @@ mod tests {
             parse("A1 AUTHENTICATE xoauth2 dXNl"),
             Ok(Command::Authenticate {
                 mechanism: "XOAUTH2".into(),
-                initial: Some(b"dXNl".to_vec())
+                initial: Some(SaslResponse(Bytes::from_static(b"dXNl")))
             })
         );
         assert_eq!(

@@ -9,7 +9,7 @@ use crate::mail::authorize::{Outcome, Protocol};
 use crate::mail::conn::ConnError;
 use crate::mail::host;
 use crate::mail::sign_in::sign_in;
-use crate::mail::xoauth2::{self, MAX_RESPONSE};
+use crate::mail::xoauth2::{self, MAX_RESPONSE, SaslResponse};
 
 impl Session {
     pub(crate) async fn start_tls(&mut self, tag: &str) -> Result<Next, ConnError> {
@@ -26,7 +26,7 @@ impl Session {
         &mut self,
         tag: &str,
         mechanism: &str,
-        initial: Option<Vec<u8>>,
+        initial: Option<SaslResponse>,
     ) -> Result<Next, ConnError> {
         // No secret is taken in clear.
         if !self.conn.is_tls() || !matches!(self.state, State::NotAuthenticated) {
@@ -40,10 +40,10 @@ impl Session {
             Some(response) => response,
             None => {
                 self.conn.prompt("+ \r\n").await?;
-                self.conn.read_line(MAX_RESPONSE).await?.to_vec()
+                SaslResponse(self.conn.read_line(MAX_RESPONSE).await?)
             }
         };
-        if response == b"*" {
+        if *response == *b"*" {
             // The client takes it back (RFC 3501 §6.2.2).
             return self.answer(tag, Bad::Argument.into(), true).await;
         }

@@ -1,12 +1,32 @@
 //! The SASL XOAUTH2 response: `base64("user=" address ^A "auth=Bearer " token ^A ^A)`.
 
 use std::fmt;
+use std::ops::Deref;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 
 /// The longest response that is read, in base64 characters. Exchange's tokens have 2 to 6 kB.
 pub(crate) const MAX_RESPONSE: usize = 64 * 1024;
+
+/// A SASL response as it came, still in base64. Its Debug shows none of it, because a token is inside.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct SaslResponse(pub(crate) Bytes);
+
+impl fmt::Debug for SaslResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SaslResponse({} octets)", self.0.len())
+    }
+}
+
+impl Deref for SaslResponse {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
 
 /// What the client wants to open, and with which token.
 #[derive(Clone, PartialEq, Eq)]

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::command::{self, Command};
 use super::data::DotDecoder;
 use super::path;
@@ -15,7 +13,7 @@ use crate::mail::conn::{Conn, ConnError};
 use crate::mail::host::{SMTP_HOST, bracket, session_id};
 use crate::mail::sign_in::sign_in;
 use crate::mail::spool::{Overflow, Spool};
-use crate::mail::xoauth2::{self, MAX_RESPONSE};
+use crate::mail::xoauth2::{self, MAX_RESPONSE, SaslResponse};
 use crate::shared::{MAX_MESSAGE, Shared};
 use crate::time;
 
@@ -89,44 +87,37 @@ impl Session {
         );
         self.reply(&greeting).await?;
         loop {
-            let line = match self.conn.read_line(MAX_LINE).await {
-                Ok(line) => line,
-                Err(ConnError::LineTooLong) => {
-                    self.reply("500 5.5.2 Syntax error, command line too long")
-                        .await?;
-                    return self.conn.close().await;
-                }
-                Err(ConnError::TimedOut) => {
-                    self.reply("451 4.7.0 Timeout waiting for client input").await?;
-                    return self.conn.close().await;
-                }
+            let last_words = match self.turn().await {
+                Ok(None) => continue,
+                Ok(Some(text)) => text,
+                Err(ConnError::LineTooLong) => "500 5.5.2 Syntax error, command line too long",
+                Err(ConnError::TimedOut) => "451 4.7.0 Timeout waiting for client input",
                 Err(other) => return Err(other),
             };
-            self.conn.count_command();
-            if self.signed.is_some() && self.shared.faults.strike(Fault::Smtp421).is_some() {
-                self.reply("421 4.3.2 Service not available").await?;
-                return self.conn.close().await;
-            }
-            let command = command::parse(&line);
-            if command == Command::Quit {
-                self.reply("221 2.0.0 Service closing transmission channel")
-                    .await?;
-                return self.conn.close().await;
-            }
-            if let Command::Bdat { octets, .. } = command
-                && octets > MAX_CHUNK
-            {
-                self.reply("552 5.3.4 Message size exceeds fixed maximum message size")
-                    .await?;
-                return self.conn.close().await;
-            }
-            self.command(command).await?;
-            if self.errors > MAX_ERRORS {
-                self.reply("421 4.7.0 Too many errors on this connection, closing transmission channel")
-                    .await?;
-                return self.conn.close().await;
-            }
+            self.reply(last_words).await?;
+            return self.conn.close().await;
         }
+    }
+
+    /// One command; what the server says before it hangs up, if it does.
+    async fn turn(&mut self) -> Result<Option<&'static str>, ConnError> {
+        let line = self.conn.read_line(MAX_LINE).await?;
+        self.conn.count_command();
+        if self.signed.is_some() && self.shared.faults.strike(Fault::Smtp421).is_some() {
+            return Ok(Some("421 4.3.2 Service not available"));
+        }
+        let command = command::parse(&line);
+        if command == Command::Quit {
+            return Ok(Some("221 2.0.0 Service closing transmission channel"));
+        }
+        if let Command::Bdat { octets, .. } = command
+            && octets > MAX_CHUNK
+        {
+            return Ok(Some("552 5.3.4 Message size exceeds fixed maximum message size"));
+        }
+        self.command(command).await?;
+        let too_many = "421 4.7.0 Too many errors on this connection, closing transmission channel";
+        Ok((self.errors > MAX_ERRORS).then_some(too_many))
     }
 
     async fn reply(&mut self, text: &str) -> Result<(), ConnError> {
@@ -213,7 +204,7 @@ impl Session {
         Ok(())
     }
 
-    async fn auth(&mut self, mechanism: &str, initial: Option<Bytes>) -> Result<(), ConnError> {
+    async fn auth(&mut self, mechanism: &str, initial: Option<SaslResponse>) -> Result<(), ConnError> {
         if self.client.is_none() {
             return self.reply("503 5.5.2 Send hello first").await;
         }
@@ -228,13 +219,13 @@ impl Session {
     }
 
     /// Asks for one SASL response; `None` if the client gave up with `*` or sent too much.
-    async fn challenge(&mut self, text: &str) -> Result<Option<Bytes>, ConnError> {
+    async fn challenge(&mut self, text: &str) -> Result<Option<SaslResponse>, ConnError> {
         self.conn.prompt(format!("334 {text}\r\n")).await?;
         let line = self.conn.read_line(MAX_LINE).await?;
-        Ok((line.as_ref() != b"*").then_some(line))
+        Ok((line.as_ref() != b"*").then_some(SaslResponse(line)))
     }
 
-    async fn xoauth2(&mut self, initial: Option<Bytes>) -> Result<(), ConnError> {
+    async fn xoauth2(&mut self, initial: Option<SaslResponse>) -> Result<(), ConnError> {
         let response = match initial {
             Some(response) => response,
             None => match self.challenge("").await? {
@@ -275,7 +266,7 @@ impl Session {
     }
 
     /// Advertised, and then refused: passwords are off.
-    async fn login(&mut self, initial: Option<Bytes>) -> Result<(), ConnError> {
+    async fn login(&mut self, initial: Option<SaslResponse>) -> Result<(), ConnError> {
         if initial.is_none() && self.challenge("VXNlcm5hbWU6").await?.is_none() {
             return self.reply("501 5.7.0 Authentication canceled").await;
         }
