@@ -72,6 +72,19 @@ faults! {
         "Tokens are padded to at least this length; POP3 refuses those beyond 4096.";
     PermissionDelay = "permission-delay" [SECONDS 300] Lasts
         "FullAccess, SendAs, roles and service principals that are granted or taken away from now on count only after this time.";
+    // Microsoft Graph.
+    GraphThrottled = "graph-throttled" [SECONDS 2] Strikes
+        "Microsoft Graph answers 429 with this `Retry-After`.";
+    GraphUnavailable = "graph-unavailable" [] Strikes
+        "Microsoft Graph answers 503.";
+    GraphNoBackingApplication = "graph-no-backing-application" [] Strikes
+        "A service principal is refused with 400 `NoBackingApplicationObject`, as right after its application was made.";
+    GraphNotInLocalTenant = "graph-not-in-local-tenant" [] Strikes
+        "A service principal is refused with 403 `… must be in the local tenant`, for the same reason in another place.";
+    GraphNotReplicated = "graph-not-replicated" [] Strikes
+        "What names an object by its id is answered with 404 `Request_ResourceNotFound`.";
+    GraphCredentialPolicy = "graph-credential-policy" [] Strikes
+        "A secret or certificate is refused with 400 `Credential type not allowed as per assigned policy.`";
     // IMAP. Those that strike hit commands that need the open mailbox.
     ImapThrottled = "imap-throttled" [MILLISECONDS 5000] Strikes
         "`BAD Request is throttled. Suggested Backoff Time: n milliseconds`.";

@@ -28,11 +28,13 @@
 
 #![deny(missing_docs)]
 
+mod administrator;
 mod builder;
 mod clock;
 mod entra;
 mod error;
 mod faults;
+mod graph;
 mod imap;
 mod keys;
 mod mail;
@@ -45,6 +47,7 @@ pub mod state;
 mod stats;
 mod time;
 
+pub use administrator::AdminScope;
 pub use builder::SandboxBuilder;
 pub use clock::Clock;
 pub use error::SandboxError;

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
+use crate::administrator::{self, AdminScope};
 use crate::builder::SandboxBuilder;
 use crate::clock::Clock;
 use crate::entra;
@@ -241,6 +242,14 @@ impl Sandbox {
     /// The key could not be made.
     pub async fn mint_token(&self, overrides: &TokenOverrides) -> Result<String, SandboxError> {
         entra::mint(&self.shared, &self.client_id, overrides).await
+    }
+
+    /// An administrator's token for Microsoft Graph or for Exchange's cmdlets, as a sign-in by device code gives it.
+    ///
+    /// # Errors
+    /// The key could not be made.
+    pub async fn admin_token(&self, scope: AdminScope) -> Result<String, SandboxError> {
+        administrator::issue(&self.shared, scope).await
     }
 
     /// The keys that sign tokens (RFC 7517), as the discovery endpoint answers. Waits for them.

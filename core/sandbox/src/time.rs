@@ -28,6 +28,16 @@ pub(crate) fn exchange(at: Timestamp) -> String {
     format("%Y-%m-%dT%H:%M:%S.%3fZ", at)
 }
 
+/// Graph's form in error answers: `2024-02-14T14:50:26`.
+pub(crate) fn graph(at: Timestamp) -> String {
+    format("%Y-%m-%dT%H:%M:%S", at)
+}
+
+/// Graph's form of an object's dates: `2024-02-14T14:50:26Z`.
+pub(crate) fn graph_property(at: Timestamp) -> String {
+    format("%Y-%m-%dT%H:%M:%SZ", at)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -88,6 +88,18 @@ impl Fault {
         )
     }
 
+    /// The application is registered, but its enterprise application is not there (yet).
+    pub(super) fn no_principal(client_id: &str, tenant: &str) -> Self {
+        Self::new(
+            "unauthorized_client",
+            7000229,
+            format!(
+                "The client application {client_id} is missing service principal in the tenant {tenant}. See \
+                 instructions here: https://go.microsoft.com/fwlink/?linkid=2225119"
+            ),
+        )
+    }
+
     pub(super) fn wrong_secret(client_id: &str) -> Self {
         Self::new(
             "invalid_client",

@@ -122,7 +122,10 @@ pub(super) fn grant(
     let application = tenant
         .application(client_id)
         .ok_or_else(|| Fault::unknown_application(client_id, name))?;
-    if tenant.service_principal(client_id).is_none_or(|sp| !sp.enabled) {
+    let principal = tenant
+        .service_principal(client_id)
+        .ok_or_else(|| Fault::no_principal(client_id, tenant.id()))?;
+    if !principal.enabled {
         return Err(Fault::disabled(client_id, &application.display_name));
     }
     let proof = if let Some(jwt) = &parameters.client_assertion {

@@ -10,7 +10,7 @@ use crate::error::SandboxError;
 use crate::faults::Fault;
 use crate::keys::{self, TokenOverrides};
 use crate::shared::Shared;
-use crate::state::{EXCHANGE_RESOURCE, Tenant};
+use crate::state::{EXCHANGE_RESOURCE, GRAPH_RESOURCE, Tenant};
 
 /// `exp` − `nbf` of Entra's tokens, in seconds; clients are told 3599.
 const LIFE: i64 = 3900;
@@ -63,11 +63,15 @@ pub(crate) fn claims(
     // Without consent there is no such claim, and the token is issued all the same.
     let roles = tenant
         .service_principal(client_id)
-        .map(|sp| &sp.roles)
+        .map(|sp| {
+            if audience.trim_end_matches('/') == GRAPH_RESOURCE {
+                &sp.graph_roles
+            } else {
+                &sp.roles
+            }
+        })
         .filter(|roles| !roles.is_empty());
-    if let Some(roles) = roles
-        && audience != "https://graph.microsoft.com"
-    {
+    if let Some(roles) = roles {
         put("roles", json!(roles));
     }
     put("sid", json!(Uuid::new_v4().to_string()));

@@ -15,6 +15,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{Entra, discovery, token};
 use crate::error::SandboxError;
+use crate::graph;
 use crate::mail::listener::{self, Listening};
 use crate::shared::Shared;
 
@@ -24,6 +25,7 @@ const MAX_BODY: usize = 256 * 1024;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn router(entra: Entra) -> Router {
+    let graph = graph::router(entra.shared.clone(), entra.authority.clone());
     Router::new()
         .route(
             "/{tenant}/v2.0/.well-known/openid-configuration",
@@ -39,6 +41,7 @@ fn router(entra: Entra) -> Router {
         .route("/{tenant}/oauth2/token", any(token::v1))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(entra)
+        .merge(graph)
 }
 
 /// Serves Entra's endpoints on a free port.

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{Timestamp, ToSpan as _};
 use rand::Rng as _;
+use serde_json::{Map, Value};
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -50,14 +51,37 @@ pub struct Application {
     pub(crate) display_name: String,
     pub(crate) secrets: Vec<ClientSecret>,
     pub(crate) certificates: Vec<AppCertificate>,
+    /// Stored as Graph was given them; nothing here reads them.
+    pub(crate) federated: Vec<Map<String, Value>>,
+    /// The other properties that Graph was given, such as `requiredResourceAccess` and `tags`.
+    pub(crate) properties: Map<String, Value>,
+    pub(crate) created: Timestamp,
+}
+
+impl Application {
+    /// One without credentials, and without an enterprise application.
+    pub(crate) fn new(display_name: &str, now: Timestamp) -> Self {
+        Self {
+            object_id: Uuid::new_v4().to_string(),
+            client_id: Uuid::new_v4().to_string(),
+            display_name: display_name.to_owned(),
+            secrets: Vec::new(),
+            certificates: Vec::new(),
+            federated: Vec::new(),
+            properties: Map::new(),
+            created: now,
+        }
+    }
 }
 
 /// A client secret that an application may sign in with.
 #[derive(Clone)]
 pub struct ClientSecret {
+    pub(crate) display_name: Option<String>,
     pub(crate) key_id: String,
     pub(crate) value: String,
     pub(crate) end: Timestamp,
+    pub(crate) start: Timestamp,
 }
 
 impl ClientSecret {
@@ -73,9 +97,11 @@ impl ClientSecret {
         };
         let value = format!("{}8Q~{}", letters(3), letters(34));
         Self {
+            display_name: None,
             key_id: Uuid::new_v4().to_string(),
             value,
             end: now.saturating_add((730 * 24).hours()).unwrap_or(Timestamp::MAX),
+            start: now,
         }
     }
 }
@@ -92,6 +118,8 @@ impl fmt::Debug for ClientSecret {
 /// A certificate that an application may sign assertions with. Only its public part is here.
 #[derive(Debug, Clone)]
 pub struct AppCertificate {
+    pub(crate) display_name: Option<String>,
+    pub(crate) der: Vec<u8>,
     pub(crate) key_id: String,
     /// base64url of the SHA-1 of the DER form, as in `x5t`.
     pub(crate) x5t: String,
@@ -113,16 +141,24 @@ impl AppCertificate {
             .filter_map(Result::ok)
             .find(|block| block.label == "CERTIFICATE")
             .ok_or_else(|| bad("no CERTIFICATE block".to_owned()))?;
-        let (_, certificate) = X509Certificate::from_der(&block.contents).map_err(|e| bad(e.to_string()))?;
+        Self::from_der(&block.contents)
+    }
+
+    /// Reads a certificate's DER form.
+    pub(crate) fn from_der(der: &[u8]) -> Result<Self, StateError> {
+        let bad = |text: String| StateError::BadCertificate(text);
+        let (_, certificate) = X509Certificate::from_der(der).map_err(|e| bad(e.to_string()))?;
         let stamp = |seconds| Timestamp::from_second(seconds).map_err(|e| bad(e.to_string()));
         let validity = certificate.validity();
         let spki = certificate.public_key();
         let is_rsa = spki.algorithm.algorithm.to_id_string() == "1.2.840.113549.1.1.1";
-        let sha1 = <Sha1 as sha1::Digest>::digest(&block.contents);
+        let sha1 = <Sha1 as sha1::Digest>::digest(der);
         Ok(Self {
+            display_name: None,
+            der: der.to_vec(),
             key_id: Uuid::new_v4().to_string(),
             x5t: URL_SAFE_NO_PAD.encode(sha1),
-            x5t_s256: URL_SAFE_NO_PAD.encode(Sha256::digest(&block.contents)),
+            x5t_s256: URL_SAFE_NO_PAD.encode(Sha256::digest(der)),
             thumbprint: sha1.iter().map(|byte| format!("{byte:02X}")).collect(),
             start: stamp(validity.not_before.timestamp())?,
             end: stamp(validity.not_after.timestamp())?,
@@ -139,6 +175,23 @@ pub struct ServicePrincipal {
     pub(crate) enabled: bool,
     /// Application roles of Exchange Online with admin consent.
     pub(crate) roles: BTreeSet<String>,
+    /// Application roles of Microsoft Graph with admin consent. They open no mail protocol.
+    pub(crate) graph_roles: BTreeSet<String>,
+    pub(crate) created: Timestamp,
+}
+
+impl ServicePrincipal {
+    /// An enabled one, without permissions.
+    pub(crate) fn new(client_id: &str, now: Timestamp) -> Self {
+        Self {
+            object_id: Uuid::new_v4().to_string(),
+            client_id: client_id.to_owned(),
+            enabled: true,
+            roles: BTreeSet::new(),
+            graph_roles: BTreeSet::new(),
+            created: now,
+        }
+    }
 }
 
 /// The application's shadow in Exchange, as `New-ServicePrincipal` makes it. Nobody checks that the object id

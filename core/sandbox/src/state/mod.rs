@@ -6,6 +6,7 @@
 
 mod application;
 mod delivery;
+mod directory;
 mod folder;
 mod mailbox;
 mod propagation;
@@ -16,6 +17,7 @@ pub use application::{
     Registration, RoleScope, ServicePrincipal,
 };
 pub use delivery::{OutsideMail, StoreError};
+pub(crate) use directory::{AppRole, EXCHANGE_ROLES, GRAPH_APP_ID, GRAPH_ROLES};
 pub use folder::{Appended, Flags, Folder, SpecialUse, Stored};
 pub use mailbox::Mailbox;
 pub use tenant::{StateError, Tenant};
@@ -28,3 +30,6 @@ pub const EXCHANGE_RESOURCE: &str = "https://outlook.office365.com";
 
 /// Exchange's own application id, the same in all tenants; allowed as an audience.
 pub const EXCHANGE_APP_ID: &str = "00000002-0000-0ff1-ce00-000000000000";
+
+/// The audience of Microsoft Graph's tokens.
+pub(crate) const GRAPH_RESOURCE: &str = "https://graph.microsoft.com";

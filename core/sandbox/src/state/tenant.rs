@@ -11,6 +11,7 @@ use super::application::{
     Registration, RoleScope, ServicePrincipal,
 };
 use super::delivery::OutsideMail;
+use super::directory::Directory;
 use super::folder::Folder;
 use super::mailbox::Mailbox;
 use super::propagation::Propagation;
@@ -53,6 +54,7 @@ pub struct Tenant {
     pub(crate) service_principals: Vec<ServicePrincipal>,
     pub(crate) exchange_service_principals: Vec<ExchangeServicePrincipal>,
     pub(crate) management_role_assignments: Vec<ManagementRoleAssignment>,
+    pub(crate) directory: Directory,
     pub(crate) mailboxes: Vec<Mailbox>,
     pub(crate) outside: VecDeque<OutsideMail>,
     /// Resources that tokens are issued for: scope's base → `aud`.
@@ -77,6 +79,7 @@ impl Tenant {
             service_principals: Vec::new(),
             exchange_service_principals: Vec::new(),
             management_role_assignments: Vec::new(),
+            directory: Directory::new(),
             mailboxes: Vec::new(),
             outside: VecDeque::new(),
             resources: [
@@ -218,24 +221,16 @@ impl Tenant {
 
     /// Registers an application, single-tenant, with its enterprise application, as the portal does.
     pub fn register_application(&mut self, display_name: &str) -> Registration {
+        let now = self.now();
+        let application = Application::new(display_name, now);
+        let principal = ServicePrincipal::new(&application.client_id, now);
         let registration = Registration {
-            client_id: Uuid::new_v4().to_string(),
-            application_object_id: Uuid::new_v4().to_string(),
-            enterprise_object_id: Uuid::new_v4().to_string(),
+            client_id: application.client_id.clone(),
+            application_object_id: application.object_id.clone(),
+            enterprise_object_id: principal.object_id.clone(),
         };
-        self.applications.push(Application {
-            object_id: registration.application_object_id.clone(),
-            client_id: registration.client_id.clone(),
-            display_name: display_name.to_owned(),
-            secrets: Vec::new(),
-            certificates: Vec::new(),
-        });
-        self.service_principals.push(ServicePrincipal {
-            object_id: registration.enterprise_object_id.clone(),
-            client_id: registration.client_id.clone(),
-            enabled: true,
-            roles: BTreeSet::new(),
-        });
+        self.applications.push(application);
+        self.service_principals.push(principal);
         registration
     }
 
@@ -356,7 +351,7 @@ impl Tenant {
 
     /// `New-ServicePrincipal`. As in Exchange, nothing checks that the object id belongs to the application.
     pub fn new_service_principal(&mut self, client_id: &str, object_id: &str, display_name: &str) -> String {
-        let serial = 1_000 + self.exchange_service_principals.len();
+        let serial = 1_000 + Uuid::new_v4().as_u128() % 4_000_000_000;
         let sid = format!("S-1-5-21-1004336348-1177238915-682003330-{serial}");
         let principal = ExchangeServicePrincipal {
             client_id: client_id.to_owned(),
