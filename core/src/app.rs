@@ -162,6 +162,11 @@ impl App {
         &self.0.cloud
     }
 
+    /// How the app proves who it is.
+    pub(crate) fn credential(&self) -> &Credential {
+        &self.0.endpoint.credential
+    }
+
     /// What sessions connect with.
     pub fn connector(&self) -> &Connector {
         &self.0.connector

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The result of everything in this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -16,7 +16,7 @@ macro_rules! kinds {
         ///
         /// The hundreds tell the area: 1xx the caller's mistake, 2xx the token, 3xx network and TLS, 4xx signing in to
         /// the mailbox, 5xx the server refused or broke its protocol, 6xx out of time, 9xx a bug of this library.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         pub enum ErrorKind { $($(#[doc = $doc])+ $name = $code,)+ }
 
@@ -126,7 +126,7 @@ impl fmt::Display for ErrorKind {
 }
 
 /// Where it happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Layer {
     /// In this process: arguments, files, configuration.
@@ -164,7 +164,7 @@ impl Layer {
 }
 
 /// Whether trying again can help.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Retry {
     /// Not before something is changed.
@@ -178,7 +178,7 @@ pub enum Retry {
 }
 
 /// The step of the set-up walk-through that is missing or wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
     /// 1: register a single-tenant app in Entra; note tenant id and client id.
@@ -225,7 +225,7 @@ impl Step {
 }
 
 /// What a mail server answered, word for word (credentials it may have echoed are blanked).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerReply {
     /// The text as the server sent it; lines of a multi-line reply are joined by `\n`.
     pub text: String,
@@ -250,7 +250,7 @@ impl ServerReply {
 /// What the token endpoint answered (RFC 6749 §5.2 with Entra's additions).
 ///
 /// Microsoft asks programs not to branch on the AADSTS numbers; here they only choose the hint.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OAuthReply {
     /// `error`, such as `invalid_client`.
     pub error: String,

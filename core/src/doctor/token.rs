@@ -11,7 +11,7 @@ use crate::error::Step::{CreateCredential, GrantPermissions, RegisterApp, Tenant
 use crate::error::{Error, Layer, OAuthReply, Retry};
 
 /// The cause of a refusal, where the table knows it.
-fn find(reply: &OAuthReply) -> Option<&'static Cause> {
+pub(super) fn cause_of(reply: &OAuthReply) -> Option<&'static Cause> {
     let text = reply.description.to_ascii_lowercase();
     ROWS.iter()
         .find(|row| row.codes.iter().any(|code| reply.codes.contains(code)) && text.contains(row.text))
@@ -35,7 +35,7 @@ pub(crate) fn token_refusal(
         _ => None,
     };
     let overload = matches!(plain, Some(Throttled | Unavailable));
-    let cause = find(&reply);
+    let cause = cause_of(&reply);
     let mut error = match cause {
         // Overload wins over what a text under it may say of the credential.
         Some(cause) if !overload || matches!(cause.kind, Throttled | Unavailable) => cause.error(operation),
@@ -94,7 +94,7 @@ pub(crate) fn token_refusal(
 /// The name of the cause that [`token_refusal`] finds.
 #[cfg(test)]
 pub(crate) fn entra_cause(reply: &OAuthReply) -> Option<&'static str> {
-    find(reply).map(|cause| cause.id)
+    cause_of(reply).map(|cause| cause.id)
 }
 
 /// The names of all causes of a refusal.
@@ -134,7 +134,7 @@ mod tests {
                     codes: vec![code],
                     ..OAuthReply::default()
                 };
-                assert_eq!(find(&reply).unwrap().id, row.cause.id, "AADSTS{code}");
+                assert_eq!(cause_of(&reply).unwrap().id, row.cause.id, "AADSTS{code}");
             }
         }
     }

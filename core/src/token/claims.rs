@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Token;
@@ -25,7 +25,8 @@ const GLOBAL: [&str; 2] = ["https://outlook.office365.com", "https://outlook.off
 ///
 /// The signature is *not* checked: this is for people and for diagnosis, never for a decision on trust. A claim that is
 /// missing, or is of another type than Entra writes, is `None` or empty.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct Claims {
     /// Whom the token is for: `https://outlook.office365.com` for mail.
@@ -146,8 +147,13 @@ impl Claims {
 
     /// Whether the token is for this cloud's Exchange Online.
     pub fn is_for_exchange(&self, cloud: &Cloud) -> bool {
+        self.is_for_scope(cloud.scope())
+    }
+
+    /// Whether the token is for what this scope names.
+    pub(crate) fn is_for_scope(&self, scope: &str) -> bool {
         let bare = |text: &str| text.trim_end_matches('/').to_ascii_lowercase();
-        let resource = bare(cloud.scope().strip_suffix("/.default").unwrap_or(cloud.scope()));
+        let resource = bare(scope.strip_suffix("/.default").unwrap_or(scope));
         self.aud.as_deref().map(bare).is_some_and(|aud| {
             aud == EXCHANGE
                 || aud == resource

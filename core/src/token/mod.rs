@@ -19,5 +19,5 @@ pub use credential::Credential;
 pub(crate) use credential::is_guid;
 pub(crate) use endpoint::TokenEndpoint;
 pub use provider::{Refresh, StaticToken, Token, TokenProvider};
-pub(crate) use reply::codes_in;
+pub(crate) use reply::{EntraRefusal, codes_in};
 pub(crate) use slot::{Slot, Source};

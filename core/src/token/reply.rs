@@ -53,7 +53,7 @@ impl TokenResponse for EntraToken {
 
 /// A refusal (RFC 6749 §5.2) with Entra's fields, which `oauth2::StandardErrorResponse` would drop.
 #[derive(Debug, Deserialize, Serialize)]
-pub(super) struct EntraRefusal {
+pub(crate) struct EntraRefusal {
     error: String,
     #[serde(default, deserialize_with = "lenient_text")]
     error_description: Option<String>,
@@ -81,7 +81,7 @@ impl fmt::Display for EntraRefusal {
 
 impl EntraRefusal {
     /// The refusal for an [`Error`](crate::Error); `scrub` blanks what the server may have echoed.
-    pub(super) fn into_reply(self, status: u16, scrub: impl Fn(&str) -> String) -> OAuthReply {
+    pub(crate) fn into_reply(self, status: u16, scrub: impl Fn(&str) -> String) -> OAuthReply {
         let clean = |text: String| {
             let mut text = scrub(&text);
             if text.len() > MAX_TEXT {
