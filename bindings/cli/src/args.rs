@@ -20,6 +20,7 @@ Examples:
   exomail demo            the whole job on a tenant of its own
   exomail sandbox         a tenant on this machine to try things on
   exomail token           what the app's token says
+  exomail doctor          what is wrong with the set-up, and what to do first
   exomail list --mailbox joe@contoso.com --unseen
   exomail send --to ann@contoso.com --subject Hello --text 'Hi Ann'
   exomail watch --checkpoint inbox.json --exec ./import.sh
@@ -32,7 +33,8 @@ Configuration, the first that is found wins:
 
 Exit codes:
     0  done
-    1  `demo`: something did not match; `explain`: nothing known fits
+    1  `demo`: something did not match; `doctor`: an error was found;
+       `explain`: nothing known fits
     2  the command line is wrong
     3  argument, configuration or local file (error codes 1xx)
     4  no token (2xx)
@@ -41,7 +43,8 @@ Exit codes:
     7  the server refused (5xx)
     8  timed out or interrupted (6xx)
     9  a bug of exomail (9xx)
-   10  partly done: some recipients or messages were refused, or are of unknown outcome
+   10  partly done: some recipients or messages were refused, or are of unknown outcome;
+       `doctor`: warnings
   141  whoever read the output went away";
 
 /// Unattended mail on Exchange Online: sign in as an app, send by SMTP, read by IMAP and POP3.
@@ -87,7 +90,7 @@ pub(crate) enum Color {
 /// Who signs in, and where. There is no flag for a secret: other users of the machine can read command lines.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Connection")]
-pub(crate) struct ConnectionArgs {
+pub(crate) struct AppArgs {
     /// Tenant: GUID or domain [env: EXOMAIL_TENANT, AZURE_TENANT_ID]
     #[arg(long, value_name = "TENANT")]
     tenant: Option<String>,
@@ -121,12 +124,30 @@ pub(crate) struct ConnectionArgs {
     /// PEM file with CA certificates to trust besides the system's [env: EXOMAIL_CA_FILE]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     ca_file: Option<PathBuf>,
+}
+
+/// Who signs in, where, and to which mailbox.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct ConnectionArgs {
+    #[command(flatten)]
+    app: AppArgs,
     /// The mailbox to open: its primary address [env: EXOMAIL_MAILBOX]
     #[arg(long, short = 'm', value_name = "ADDRESS", value_hint = ValueHint::EmailAddress)]
     pub(crate) mailbox: Option<String>,
 }
 
 impl ConnectionArgs {
+    /// The flags as the topmost layer of the configuration.
+    pub(crate) fn settings(&self) -> Settings {
+        Settings {
+            mailbox: self.mailbox.clone(),
+            ..self.app.settings()
+        }
+    }
+}
+
+impl AppArgs {
     /// The flags as the topmost layer of the configuration.
     pub(crate) fn settings(&self) -> Settings {
         let secret = self.client_secret_file.clone().map(SecretSource::File);
@@ -142,7 +163,7 @@ impl ConnectionArgs {
             pop3: self.pop3.clone(),
             smtp: self.smtp.clone(),
             ca_file: self.ca_file.clone(),
-            mailbox: self.mailbox.clone(),
+            mailbox: None,
         }
     }
 }
@@ -163,6 +184,7 @@ pub(crate) enum Command {
     Move(commands::move_to::Args),
     Delete(commands::delete::Args),
     Pop3(commands::pop3::Args),
+    Doctor(commands::doctor::Args),
     Explain(commands::explain::Args),
     Completions(commands::completions::Args),
 }
@@ -185,6 +207,7 @@ impl Command {
             Command::Move(_) => "move",
             Command::Delete(_) => "delete",
             Command::Pop3(_) => "pop3",
+            Command::Doctor(_) => "doctor",
             Command::Explain(_) => "explain",
             Command::Completions(_) => "completions",
         }

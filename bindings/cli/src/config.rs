@@ -6,7 +6,6 @@ use exomail::token::Certificate;
 use exomail::{CredentialSource, Endpoint, Error, ErrorKind, Layer, Result, Secret, SecretSource, Settings};
 use serde::Deserialize;
 
-use crate::args::ConnectionArgs;
 use crate::failure::file_error;
 use crate::output::Output;
 
@@ -46,12 +45,12 @@ const KEYS: [&str; 12] = [
 ];
 
 /// The settings of one command, and what is wrong with them that does not stop it is said on stderr.
-pub(crate) fn load(config: Option<&Path>, flags: &ConnectionArgs, output: &Output) -> Result<Settings> {
+pub(crate) fn load(config: Option<&Path>, flags: Settings, output: &Output) -> Result<Settings> {
     let file = match config_file(config)? {
         Some(path) => read(&path)?,
         None => Settings::default(),
     };
-    let settings = flags.settings().or(Settings::from_env()?).or(file);
+    let settings = flags.or(Settings::from_env()?).or(file);
     for path in secret_files(&settings) {
         if readable_by_others(path) {
             output.warn(format!(

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use exomail::{App, CancelToken, Deadline, Error, ErrorKind, Settings};
+use exomail::{App, CancelToken, Deadline, Error, ErrorKind, Settings, Transcript};
 
 use crate::args::{ConnectionArgs, GlobalArgs};
 use crate::config;
@@ -38,9 +38,22 @@ impl Context {
 
     /// Merges the configuration, asks for what a person can give, and makes the app. No network yet.
     pub(crate) fn connection(&self, flags: &ConnectionArgs) -> exomail::Result<Connection> {
+        self.connection_with(flags.settings(), self.output.transcript())
+    }
+
+    /// As [`Context::connection`], from `flags` as settings, and recorded in `transcript`.
+    pub(crate) fn connection_with(
+        &self,
+        flags: Settings,
+        transcript: Option<Transcript>,
+    ) -> exomail::Result<Connection> {
         let mut settings = config::load(self.config.as_deref(), flags, &self.output)?;
         config::ask_for_secrets(&mut settings)?;
-        let app = self.app(&settings)?;
+        let mut builder = settings.app()?;
+        if let Some(transcript) = transcript {
+            builder = builder.transcript(transcript);
+        }
+        let app = builder.build()?;
         // Only now: a hidden prompt is left by the terminal's own Ctrl-C, which also switches the echo back on.
         self.heed_signals();
         Ok(Connection {
@@ -51,15 +64,7 @@ impl Context {
 
     /// The mailbox that is configured, for a command that connects to nothing.
     pub(crate) fn mailbox(&self, flags: &ConnectionArgs) -> exomail::Result<Option<String>> {
-        Ok(config::load(self.config.as_deref(), flags, &self.output)?.mailbox)
-    }
-
-    fn app(&self, settings: &Settings) -> exomail::Result<App> {
-        let mut builder = settings.app()?;
-        if let Some(transcript) = self.output.transcript() {
-            builder = builder.transcript(transcript);
-        }
-        builder.build()
+        Ok(config::load(self.config.as_deref(), flags.settings(), &self.output)?.mailbox)
     }
 
     /// From now on SIGINT and SIGTERM stop the command in order instead of killing it.

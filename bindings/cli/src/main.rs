@@ -101,6 +101,7 @@ impl Command {
             Command::Move(args) => commands::move_to::run(args, context).await,
             Command::Delete(args) => commands::delete::run(args, context).await,
             Command::Pop3(args) => commands::pop3::run(args, context).await,
+            Command::Doctor(args) => commands::doctor::run(args, context).await,
             Command::Explain(args) => commands::explain::run(args, context).await,
             Command::Completions(args) => commands::completions::run(&args, context),
         }

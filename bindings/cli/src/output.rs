@@ -290,6 +290,11 @@ pub(crate) fn good(text: impl Display) -> String {
     style(text).green().bold().to_string()
 }
 
+/// Something to keep an eye on.
+pub(crate) fn warned(text: impl Display) -> String {
+    style(text).yellow().bold().to_string()
+}
+
 /// Something that is not as it should be.
 pub(crate) fn bad(text: impl Display) -> String {
     style(text).red().bold().to_string()
