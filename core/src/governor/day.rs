@@ -42,9 +42,7 @@ impl Day {
         let wanted = u32::try_from(recipients).unwrap_or(u32::MAX);
         let now = Instant::now();
         let mut counts = self.counts(now);
-        let used = counts
-            .iter()
-            .fold(0_u32, |sum, (_, count)| sum.saturating_add(*count));
+        let used = total(&counts);
         // No limit is no limit, though the numbers end there.
         if used.saturating_add(wanted) > self.limit {
             return Err(self.refusal(&counts, now, used, wanted));
@@ -76,12 +74,9 @@ impl Day {
         }
     }
 
-    /// Whether the last 24 hours have had no recipient.
+    /// How many recipients the last 24 hours have had.
     pub(super) fn used(&self) -> u32 {
-        let counts = self.counts(Instant::now());
-        counts
-            .iter()
-            .fold(0_u32, |sum, (_, count)| sum.saturating_add(*count))
+        total(&self.counts(Instant::now()))
     }
 
     fn refusal(&self, counts: &VecDeque<(Instant, u32)>, now: Instant, used: u32, wanted: u32) -> Error {
@@ -112,6 +107,12 @@ impl Day {
         }
         counts
     }
+}
+
+fn total(counts: &VecDeque<(Instant, u32)>) -> u32 {
+    counts
+        .iter()
+        .fold(0, |sum, (_, count)| sum.saturating_add(*count))
 }
 
 #[cfg(test)]
