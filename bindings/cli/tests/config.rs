@@ -145,6 +145,7 @@ fn the_sandboxs_environment_is_taken_unchanged() {
     let home = Home::new();
     let mut child = home
         .command(&["sandbox", "--env", "--timeout", "2m"])
+        .env("TMPDIR", home.path())
         .stdout(Stdio::piped())
         .spawn()
         .expect("the sandbox starts");

@@ -138,6 +138,8 @@ impl Tenant {
         let home = Home::new();
         let mut command = home.command(&[&["sandbox", "--json"], args].concat());
         let mut child = command
+            // Its CA file goes with the home: a sandbox that is killed can't remove it.
+            .env("TMPDIR", home.path())
             .stdout(Stdio::piped())
             .spawn()
             .expect("the sandbox starts");
