@@ -1,7 +1,9 @@
 //! On the sandbox: mail that comes while it is watched for, and programs that stop and start again.
 
 use exomail::{App, Checkpoint, Cloud, Endpoint, Mailbox, Watch, WatchEvent};
-use exomail_sandbox::Sandbox;
+use exomail_sandbox::{Fault, Sandbox};
+
+use crate::stage::pass;
 
 const JOE: &str = "joe@contoso.example";
 const ANN: &str = "ann@contoso.example";
@@ -118,4 +120,43 @@ async fn a_folder_that_is_not_there() {
     let mut watch = app.mailbox(JOE).unwrap().watch("Nowhere", None);
     let error = watch.next().await.unwrap_err();
     assert_eq!(error.kind(), exomail::ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn every_fault_of_the_server_heals_and_no_mail_is_missed() {
+    for fault in [
+        Fault::ImapThrottled,
+        Fault::ImapUnavailable,
+        Fault::ImapBye,
+        Fault::ImapExpired,
+        Fault::ImapExpiredInIdle,
+        Fault::ImapExpiredInFetch,
+        Fault::ImapByeInFetch,
+        Fault::Reset,
+    ] {
+        let (sandbox, app) = start().await;
+        let joe = app.mailbox(JOE).unwrap();
+        deliver(&sandbox, JOE, 0..20);
+        sandbox.fault(fault.times(2));
+        let mut watch = joe.watch("INBOX", Some(Checkpoint::beginning("INBOX")));
+        let (mut told, mut interruptions) = (Vec::new(), 0);
+        while told.len() < 25 {
+            match watch.next().await.unwrap() {
+                WatchEvent::Message { summary, .. } => {
+                    told.push(summary.envelope.subject.parse::<usize>().unwrap());
+                    if told.len() == 20 {
+                        deliver(&sandbox, JOE, 20..25);
+                    }
+                }
+                WatchEvent::Interrupted { pause, .. } => {
+                    interruptions += 1;
+                    pass(pause).await;
+                }
+                WatchEvent::CaughtUp { .. } | WatchEvent::Healed { .. } => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(told, (0..25).collect::<Vec<_>>(), "{fault:?}");
+        assert!(interruptions > 0, "{fault:?}");
+    }
 }
