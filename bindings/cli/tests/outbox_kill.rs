@@ -18,7 +18,14 @@ use support::{Home, Run};
 const MAILS: usize = 100;
 /// More often it is not killed, so that a slow machine comes to an end too.
 const RUNS: usize = 25;
-const SENDERS: [&str; 2] = ["joe@contoso.example", "bob@contoso.example"];
+/// So many that none comes near the 30 mails a minute that Exchange takes from one.
+const SENDERS: [&str; 5] = [
+    "joe@contoso.example",
+    "bob@contoso.example",
+    "eve@contoso.example",
+    "kim@contoso.example",
+    "lee@contoso.example",
+];
 const ANN: &str = "ann@contoso.example";
 
 /// splitmix64: the same moments for the same seed.
@@ -47,7 +54,8 @@ fn a_worker_may_be_killed_at_any_moment() {
         .build()
         .expect("a runtime");
     let sandbox = runtime.block_on(async {
-        let mut builder = Sandbox::builder().mailbox(ANN);
+        // A connection of a worker that was just killed must not count against the next one.
+        let mut builder = Sandbox::builder().mailbox(ANN).no_smtp_limits();
         for sender in SENDERS {
             builder = builder.mailbox(sender);
         }
