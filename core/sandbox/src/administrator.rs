@@ -28,6 +28,8 @@ const PRIVILEGED_ROLE_ADMINISTRATOR: &str = "e8611ab8-c189-46e8-94e1-60213ab1f81
 const APPLICATION_ADMINISTRATOR: &str = "9b895d92-2cd3-44c7-9d02-a6ac2d5ea5c3";
 const CLOUD_APPLICATION_ADMINISTRATOR: &str = "158c047a-c907-4556-b7ef-446551a6b5f7";
 
+const EXCHANGE_ADMINISTRATOR: &str = "29232cdf-9323-42fd-ade2-1d097af3e4de";
+
 /// Azure CLI and Exchange Online PowerShell, whose tokens these look like (facts §4.1).
 const AZURE_CLI: &str = "04b07795-8ddb-461a-bbee-02f9e1bf7b46";
 const EXCHANGE_POWERSHELL: &str = "fb78d390-0c51-40cd-8e17-fdbfab77341b";
@@ -100,6 +102,13 @@ impl Bearer {
         let delegated = self.scp.split(' ').any(|scope| permissions.contains(&scope))
             && self.wids.iter().any(|wid| role.contains(&wid.as_str()));
         delegated || self.roles.iter().any(|role| permissions.contains(&role.as_str()))
+    }
+
+    /// Whether Exchange shows its cmdlets to the bearer: a person who is Exchange or Global Administrator. An
+    /// application would need `Exchange.ManageAsApp` and a directory role, which no application has here.
+    pub(crate) fn is_exchange_administrator(&self) -> bool {
+        let role = [GLOBAL_ADMINISTRATOR, EXCHANGE_ADMINISTRATOR];
+        !self.scp.is_empty() && self.wids.iter().any(|wid| role.contains(&wid.as_str()))
     }
 }
 

@@ -85,6 +85,19 @@ faults! {
         "What names an object by its id is answered with 404 `Request_ResourceNotFound`.";
     GraphCredentialPolicy = "graph-credential-policy" [] Strikes
         "A secret or certificate is refused with 400 `Credential type not allowed as per assigned policy.`";
+    // Exchange's cmdlets.
+    CmdletThrottled = "cmdlet-throttled" [SECONDS 5] Strikes
+        "InvokeCommand answers 429 with this `Retry-After`.";
+    CmdletUnavailable = "cmdlet-unavailable" [] Strikes
+        "InvokeCommand answers 503.";
+    CmdletUnauthorized = "cmdlet-unauthorized" [] Strikes
+        "InvokeCommand answers 401 to a good token, as for some minutes after a role was given.";
+    CmdletForbidden = "cmdlet-forbidden" [] Strikes
+        "InvokeCommand answers 403 with a blank body that is falsely called gzip.";
+    CmdletRedirect = "cmdlet-redirect" [STATUS 307] Strikes
+        "InvokeCommand sends to a regional path by this status: 302, 307 or 308.";
+    CmdletNotDelegating = "cmdlet-not-delegating" [] Strikes
+        "New-ManagementRoleAssignment: `You must be assigned a delegating role assignment …`, as after Enable-OrganizationCustomization.";
     // IMAP. Those that strike hit commands that need the open mailbox.
     ImapThrottled = "imap-throttled" [MILLISECONDS 5000] Strikes
         "`BAD Request is throttled. Suggested Backoff Time: n milliseconds`.";

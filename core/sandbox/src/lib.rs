@@ -28,6 +28,7 @@
 
 #![deny(missing_docs)]
 
+mod adminapi;
 mod administrator;
 mod builder;
 mod clock;

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::{Entra, discovery, token};
+use crate::adminapi;
 use crate::error::SandboxError;
 use crate::graph;
 use crate::mail::listener::{self, Listening};
@@ -26,6 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 fn router(entra: Entra) -> Router {
     let graph = graph::router(entra.shared.clone(), entra.authority.clone());
+    let cmdlets = adminapi::router(entra.shared.clone(), entra.authority.clone());
     Router::new()
         .route(
             "/{tenant}/v2.0/.well-known/openid-configuration",
@@ -42,6 +44,7 @@ fn router(entra: Entra) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(entra)
         .merge(graph)
+        .merge(cmdlets)
 }
 
 /// Serves Entra's endpoints on a free port.

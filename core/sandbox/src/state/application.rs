@@ -221,10 +221,14 @@ pub enum RoleScope {
 /// RBAC for Applications: `New-ManagementRoleAssignment -Role … -App … -CustomResourceScope …`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManagementRoleAssignment {
+    /// What was given as `-Name`, or made of the role and a number.
+    pub name: String,
     /// Such as `Application SMTP.SendAsApp`.
     pub role: String,
     /// Object id of the Exchange service principal.
     pub object_id: String,
     /// Which mailboxes.
     pub scope: RoleScope,
+    /// What was given as `-CustomResourceScope`.
+    pub scope_name: Option<String>,
 }

@@ -1,5 +1,7 @@
 //! Microsoft's own service principals in the tenant's directory, and their application roles.
 
+use std::collections::BTreeSet;
+
 use uuid::Uuid;
 
 /// An application role that a service principal of Microsoft offers. The ids are the same in all tenants.
@@ -75,6 +77,17 @@ pub(crate) struct Directory {
     pub(crate) exchange_object_id: String,
     /// Object id of Microsoft Graph's.
     pub(crate) graph_object_id: String,
+    /// As a new tenant is until `Enable-OrganizationCustomization`: no management scopes or role assignments.
+    pub(crate) dehydrated: bool,
+    pub(crate) scopes: Vec<ManagementScope>,
+}
+
+/// `New-ManagementScope -RecipientRestrictionFilter …`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ManagementScope {
+    pub(crate) name: String,
+    /// Primary addresses that the filter names, in lower case.
+    pub(crate) mailboxes: BTreeSet<String>,
 }
 
 impl Directory {
@@ -82,6 +95,8 @@ impl Directory {
         Self {
             exchange_object_id: Uuid::new_v4().to_string(),
             graph_object_id: Uuid::new_v4().to_string(),
+            dehydrated: false,
+            scopes: Vec::new(),
         }
     }
 }

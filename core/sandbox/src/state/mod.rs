@@ -17,7 +17,7 @@ pub use application::{
     Registration, RoleScope, ServicePrincipal,
 };
 pub use delivery::{OutsideMail, StoreError};
-pub(crate) use directory::{AppRole, EXCHANGE_ROLES, GRAPH_APP_ID, GRAPH_ROLES};
+pub(crate) use directory::{AppRole, EXCHANGE_ROLES, GRAPH_APP_ID, GRAPH_ROLES, ManagementScope};
 pub use folder::{Appended, Flags, Folder, SpecialUse, Stored};
 pub use mailbox::Mailbox;
 pub use tenant::{StateError, Tenant};

@@ -399,11 +399,16 @@ impl Tenant {
             }
             other => other,
         };
-        let assignment = ManagementRoleAssignment {
+        self.add_management_role_assignment(ManagementRoleAssignment {
+            name: format!("{role}-{}", Uuid::new_v4().simple()),
             role: role.to_owned(),
             object_id,
             scope,
-        };
+            scope_name: None,
+        });
+    }
+
+    pub(crate) fn add_management_role_assignment(&mut self, assignment: ManagementRoleAssignment) {
         self.propagate(move |tenant| tenant.management_role_assignments.push(assignment));
     }
 
@@ -521,6 +526,12 @@ impl Tenant {
     /// `Set-TransportConfig -SmtpClientAuthenticationDisabled`.
     pub fn set_tenant_smtp_disabled(&mut self, disabled: bool) {
         self.smtp_auth_disabled = disabled;
+    }
+
+    /// A new tenant is dehydrated: it takes management scopes and role assignments only after
+    /// `Enable-OrganizationCustomization`. A sandbox is not, unless told so here.
+    pub fn set_dehydrated(&mut self, dehydrated: bool) {
+        self.directory.dehydrated = dehydrated;
     }
 
     /// `Set-Mailbox -ProhibitSendReceiveQuota`, in octets.

@@ -7,7 +7,10 @@ use std::process::{Command, Stdio};
 use exomail_sandbox::Sandbox;
 use serde_json::Value;
 
+mod exchange;
 mod graph;
+#[path = "../support/mod.rs"]
+mod support;
 
 /// What came back.
 #[derive(Debug)]
@@ -48,6 +51,7 @@ async fn curl(sandbox: &Sandbox, method: &str, url: &str, token: &str, body: Opt
         "60",
         "--include",
         "--location",
+        "--post302",
     ]);
     command.args(["--request", method, "--config", "-", "--cacert"]);
     command.arg(sandbox.ca_file()).arg(url);
