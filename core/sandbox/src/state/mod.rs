@@ -7,6 +7,7 @@
 mod application;
 mod delivery;
 mod directory;
+mod exchange;
 mod folder;
 mod mailbox;
 mod propagation;
