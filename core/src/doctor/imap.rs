@@ -9,7 +9,7 @@ use crate::error::Retry::{Backoff, FreshToken};
 use crate::error::Step::{Client, GrantMailboxAccess, RegisterServicePrincipal, TenantSetting};
 
 pub(super) const ROWS: &[Row] = &[
-    // Dovecot says "invalid base64" where commands had been sent behind the response; the challenge says why.
+    // Whatever words follow it, a failure challenge means that the server has looked at the token.
     Row {
         id: "imap-challenged",
         challenged: true,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::capability::Capabilities;
 use super::command::{Command, Part};
@@ -29,8 +30,14 @@ pub(super) struct ImapEngine {
     last_tag: Tag,
     under_way: BTreeSet<Tag>,
     done: BTreeMap<Tag, StatusLine>,
+    /// Commands whose answers nobody waits for any more; they may still come.
+    abandoned: BTreeSet<Tag>,
+    /// The greeting is that of Microsoft Exchange.
+    pub(super) is_exchange: bool,
     pub(super) capabilities: Capabilities,
     pub(super) selected: Option<Selected>,
+    /// When the server told of all that is in the open folder, unless another command was sent since.
+    pub(super) current: Option<Instant>,
     /// What the server said outside of the protocol; the reason, should it now fall silent or hang up.
     remark: Option<String>,
     /// LOGOUT was sent: BYE is the answer to it.
@@ -71,8 +78,11 @@ impl ImapEngine {
             last_tag: 0,
             under_way: BTreeSet::new(),
             done: BTreeMap::new(),
+            abandoned: BTreeSet::new(),
+            is_exchange: false,
             capabilities: Capabilities::default(),
             selected: None,
+            current: None,
             remark: None,
             leaving: false,
         }
@@ -89,6 +99,7 @@ impl ImapEngine {
     /// The next tag, counted as under way.
     pub(super) fn tag(&mut self) -> Tag {
         self.last_tag += 1;
+        self.current = None;
         self.under_way.insert(self.last_tag);
         self.last_tag
     }
@@ -225,7 +236,8 @@ impl ImapEngine {
         match &incoming {
             Incoming::Response(Response::Untagged(data)) => self.observe(name, data)?,
             Incoming::Response(Response::Tagged(tag, status)) => {
-                if !self.under_way.remove(tag) {
+                let late = self.abandoned.remove(tag);
+                if !late && !self.under_way.remove(tag) {
                     return Err(self.out_of_step(
                         name,
                         format!("the server ended a command A{tag} that is not under way"),
@@ -235,7 +247,9 @@ impl ImapEngine {
                     self.capabilities = Capabilities::read(names.iter().cloned());
                 }
                 self.remark = None;
-                self.done.insert(*tag, status.clone());
+                if !late {
+                    self.done.insert(*tag, status.clone());
+                }
             }
             Incoming::Response(Response::Stray(text)) => self.remark = Some(text.clone()),
             Incoming::Response(Response::Continuation(_)) | Incoming::Body { .. } => {}
@@ -281,6 +295,25 @@ impl ImapEngine {
         self.done.remove(&tag)
     }
 
+    /// Whether a command has ended and its status was not taken yet.
+    pub(super) fn has_ended(&self, tag: Tag) -> bool {
+        self.done.contains_key(&tag)
+    }
+
+    /// Gives up waiting for these commands: their answers may come at any time, or never.
+    pub(super) fn abandon(&mut self, tags: impl IntoIterator<Item = Tag>) {
+        for tag in tags {
+            if self.under_way.remove(&tag) {
+                self.abandoned.insert(tag);
+            }
+        }
+    }
+
+    /// How many of the commands that were given up have not been answered.
+    pub(super) fn abandoned(&self) -> usize {
+        self.abandoned.len()
+    }
+
     /// Waits for a command's end, whatever it is; gives the data that comes before it to `collect`.
     pub(super) async fn status(
         &mut self,
@@ -290,6 +323,10 @@ impl ImapEngine {
     ) -> Result<StatusLine> {
         loop {
             if let Some(status) = self.done.remove(&tag) {
+                let tells = matches!(name, "SELECT" | "EXAMINE" | "NOOP" | "IDLE");
+                if tells && tag == self.last_tag && status.condition == Condition::Ok {
+                    self.current = Some(Instant::now());
+                }
                 return Ok(status);
             }
             if let Response::Untagged(data) = self.response(name).await? {

@@ -29,6 +29,7 @@ mod sign_in;
 mod status;
 mod structure;
 mod summary;
+mod swallowing;
 mod text;
 mod transfer;
 mod uid;

@@ -57,8 +57,9 @@ pub struct ImapSession {
 }
 
 impl ImapSession {
-    /// Connects and signs in; the token is fetched meanwhile. Two flights behind the greeting, one where the greeting
-    /// tells the capabilities, one more where the server wants the login in two steps.
+    /// Connects and signs in; the token is fetched meanwhile. Two flights behind the greeting: Exchange is asked for its
+    /// capabilities and then sent all the rest at once; other servers tell theirs in the greeting and must give their
+    /// verdict before anything may follow the login. One more where the server wants the login in two steps.
     ///
     /// # Errors
     /// Those of the token, the network and TLS; [`ErrorKind::AuthRejected`], [`ErrorKind::MailboxUnavailable`] or
@@ -199,9 +200,8 @@ impl ImapSession {
         .await
     }
 
-    /// The UIDs of the messages for which the query holds, in ascending order. Servers may leave out what has come
-    /// since the last command: a session that looks again and again calls [`noop`](Self::noop) or [`idle`](Self::idle)
-    /// before.
+    /// The UIDs of the messages for which the query holds, in ascending order. Mail that came in since the last call is
+    /// among them: where the server might hold it back, a NOOP travels in front.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`] for texts that can't be sent; [`ErrorKind::Unsupported`] when the server can't

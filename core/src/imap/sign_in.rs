@@ -1,11 +1,14 @@
 //! From TCP to a session that is signed in: greeting, STARTTLS, CAPABILITY, AUTHENTICATE and what travels with it.
 
+use bytes::Bytes;
+
 use super::command::Command;
 use super::engine::ImapEngine;
 use super::response::{Response, Tag, Untagged};
 use super::select::{Access, Selected};
 use super::status::{Condition, StatusLine};
-use crate::error::{Error, ErrorKind, Layer, Result, ServerReply};
+use super::swallowing;
+use crate::error::{ErrorKind, Layer, Result};
 use crate::net::{Connector, Endpoint, Security};
 use crate::sasl::{self, Challenge, InitialResponse, Login, Mechanism};
 use crate::token::Token;
@@ -17,16 +20,14 @@ const ONE_LINE: usize = 8_000;
 /// Challenges that are answered before the server is given up.
 const MAX_CHALLENGES: usize = 3;
 
+/// Stands in the greeting of Exchange, online and on premises.
+const EXCHANGE: &str = "Microsoft Exchange";
+
 /// The folder to open right behind the login.
 pub(super) type Open<'a> = Option<(&'a str, Access)>;
 
-/// How the server answered AUTHENTICATE.
-struct Verdict {
-    status: StatusLine,
-    challenge: Option<Challenge>,
-    /// Commands that went out behind it.
-    behind: Vec<(Tag, &'static str)>,
-}
+/// Commands under way, with their names.
+pub(super) type Issued = Vec<(Tag, &'static str)>;
 
 /// Connects and signs in. The token is fetched while TCP, TLS, greeting and capabilities are under way.
 pub(super) async fn connect(
@@ -35,11 +36,9 @@ pub(super) async fn connect(
     login: &Login,
     open: Open<'_>,
 ) -> Result<ImapEngine> {
-    let select = open
-        .map(|(folder, access)| Command::new(access.command()).folder(folder))
-        .transpose()?;
+    let first = Opening::new(open)?;
     let (mut engine, token) = tokio::try_join!(greet(connector, endpoint), login.token())?;
-    let result = sign_in(&mut engine, endpoint, login.user(), &token, open.zip(select)).await;
+    let result = sign_in(&mut engine, endpoint, login.user(), &token, &first).await;
     if result.is_err() {
         engine.wire.close().await;
     }
@@ -49,7 +48,10 @@ pub(super) async fn connect(
 async fn greet(connector: &Connector, endpoint: &Endpoint) -> Result<ImapEngine> {
     let mut engine = ImapEngine::new(connector.connect(endpoint, Layer::Imap).await?);
     let condition = match engine.response("greeting").await? {
-        Response::Untagged(Untagged::Status(status)) => status.condition,
+        Response::Untagged(Untagged::Status(status)) => {
+            engine.is_exchange = status.text.contains(EXCHANGE);
+            status.condition
+        }
         Response::Stray(text) => {
             let status = StatusLine::read(Condition::Bye, text.as_bytes());
             let error = engine.refused("greeting", ErrorKind::Protocol, &status);
@@ -113,56 +115,129 @@ async fn sign_in(
     endpoint: &Endpoint,
     user: &str,
     token: &Token,
-    open: Option<((&str, Access), Command)>,
+    first: &Opening<'_>,
 ) -> Result<()> {
     let offered = engine.capabilities.mechanisms();
     let (mechanism, response) = sasl::prepare(&mut engine.wire, NAME, offered, endpoint, user, token)?;
+    // RFC 7628 has every server send the failure challenge.
+    let pipelines = engine.is_exchange && mechanism == Mechanism::XOAuth2 && !swallowing::is_known(endpoint);
+    let behind = pipelines.then_some(first);
     let one_line = engine.capabilities.has("SASL-IR") && response.len() <= ONE_LINE;
-    let mut verdict = authenticate(engine, mechanism, &response, one_line, open.as_ref()).await?;
-    if one_line && is_about_the_line(engine, &verdict) {
+    let mut verdict = authenticate(engine, mechanism, &response, one_line, behind).await?;
+    if one_line && verdict.is_about_the_line(engine) {
         // The connection stays in step: what went out behind was answered too.
         for (tag, name) in std::mem::take(&mut verdict.behind) {
             engine.status(tag, name, &mut |_| {}).await?;
         }
-        verdict = authenticate(engine, mechanism, &response, false, open.as_ref()).await?;
+        verdict = authenticate(engine, mechanism, &response, false, behind).await?;
     }
-    if verdict.status.condition != Condition::Ok || verdict.status.diagnosis().is_some() {
-        return Err(refused(engine, &verdict));
+    verdict.check(engine)?;
+    if !pipelines {
+        let issued = first.issue(engine).await?;
+        return first.settle(engine, issued).await;
     }
-    for (tag, name) in verdict.behind {
-        let status = engine.status(tag, name, &mut |_| {}).await?;
-        if matches!(name, "SELECT" | "EXAMINE") {
-            settle_select(engine, name, &status)?;
-        } else if status.condition != Condition::Ok {
-            // `BAD User is authenticated but not connected.` is why NAMESPACE is asked at all. A server that does
-            // not know the command is none the worse for it.
-            let error = engine.refused(name, ErrorKind::Rejected, &status);
-            if error.kind() != ErrorKind::Rejected {
-                return Err(error);
+    if swallowing::is_answered(engine, &verdict.behind).await? {
+        return first.settle(engine, verdict.behind).await;
+    }
+    swallowing::learn(endpoint);
+    let swallowed = verdict.behind.len();
+    engine.abandon(verdict.behind.iter().map(|(tag, _)| *tag));
+    let issued = first.issue(engine).await?;
+    let result = first.settle(engine, issued).await;
+    if engine.abandoned() < swallowed {
+        // It was slow, that is all.
+        swallowing::forget(endpoint);
+    }
+    result
+}
+
+/// What is asked of every session that has signed in, and the folder that is opened.
+struct Opening<'a> {
+    open: Open<'a>,
+    commands: Vec<Command>,
+}
+
+impl<'a> Opening<'a> {
+    fn new(open: Open<'a>) -> Result<Self> {
+        let mut commands = vec![Command::new("CAPABILITY"), Command::new("NAMESPACE")];
+        if let Some((folder, access)) = open {
+            commands.push(Command::new(access.command()).folder(folder)?);
+        }
+        Ok(Self { open, commands })
+    }
+
+    /// Collects the commands. They change nothing, so they may go out twice.
+    async fn issue(&self, engine: &mut ImapEngine) -> Result<Issued> {
+        engine.selected = self.open.map(|(folder, access)| Selected::new(folder, access));
+        let mut issued = Vec::new();
+        for command in &self.commands {
+            issued.push((engine.issue(command).await?, command.name));
+        }
+        Ok(issued)
+    }
+
+    /// Takes in the answers.
+    async fn settle(&self, engine: &mut ImapEngine, issued: Issued) -> Result<()> {
+        for (tag, name) in issued {
+            let status = engine.status(tag, name, &mut |_| {}).await?;
+            if matches!(name, "SELECT" | "EXAMINE") {
+                settle_select(engine, name, &status)?;
+            } else if status.condition != Condition::Ok {
+                // `BAD User is authenticated but not connected.` is why NAMESPACE is asked at all. A server that does
+                // not know the command is none the worse for it.
+                let error = engine.refused(name, ErrorKind::Rejected, &status);
+                if error.kind() != ErrorKind::Rejected {
+                    return Err(error);
+                }
             }
         }
+        Ok(())
     }
-    Ok(())
 }
 
-/// Whether the server's complaint may be about the initial response standing on the command's line: then two steps
-/// are tried, once. A refusal of the token itself (NO, or behind a challenge) is final.
-fn is_about_the_line(engine: &ImapEngine, verdict: &Verdict) -> bool {
-    verdict.status.condition == Condition::Bad
-        && verdict.challenge.is_none()
-        && engine.refused(NAME, ErrorKind::Rejected, &verdict.status).kind() == ErrorKind::Rejected
+/// How the server answered AUTHENTICATE.
+struct Verdict {
+    status: StatusLine,
+    /// The failure challenge before it, decoded where it can be.
+    challenge: Option<String>,
+    /// Commands that went out behind it.
+    behind: Issued,
 }
 
-/// Sends AUTHENTICATE, and in the same flight what is asked of every signed-in session.
+impl Verdict {
+    /// Whether the server's complaint may be about the initial response standing on the command's line: then two
+    /// steps are tried, once. A refusal of the token itself (NO, or behind a challenge) is final.
+    fn is_about_the_line(&self, engine: &ImapEngine) -> bool {
+        self.status.condition == Condition::Bad
+            && self.challenge.is_none()
+            && engine.refused(NAME, ErrorKind::Rejected, &self.status).kind() == ErrorKind::Rejected
+    }
+
+    fn check(&self, engine: &ImapEngine) -> Result<()> {
+        if self.status.condition == Condition::Ok && self.status.diagnosis().is_none() {
+            return Ok(());
+        }
+        let error = engine.refused(NAME, ErrorKind::AuthRejected, &self.status);
+        let Some(challenge) = &self.challenge else {
+            return Err(error);
+        };
+        let mut reply = error.server().cloned().unwrap_or_default();
+        reply.challenge = Some(challenge.clone());
+        Err(error.with_server(reply))
+    }
+}
+
+/// One AUTHENTICATE up to its verdict.
 ///
-/// What goes out behind is lost if the server refuses: one that sends a failure challenge takes the next line for the
-/// answer to it, Exchange answers BAD to each. The connection is closed then, so neither matters.
+/// With `behind`, what is asked of every signed-in session goes out in the same flight. That is for servers that
+/// refuse without a failure challenge, as Exchange, which answers BAD to each of the lines; any other would take the
+/// line for the answer to its challenge (RFC 9051 §5.5). Should one challenge after all, it has its answer.
 async fn authenticate(
     engine: &mut ImapEngine,
     mechanism: Mechanism,
     response: &InitialResponse,
     one_line: bool,
-    open: Option<&((&str, Access), Command)>,
+    behind: Option<&Opening<'_>>,
 ) -> Result<Verdict> {
     let tag = engine.tag();
     let line = format!("A{tag} {NAME} {}", mechanism.name());
@@ -181,24 +256,37 @@ async fn authenticate(
         }
         engine.wire.secret_command("", response.secret())?;
     }
-    let mut behind = Vec::new();
-    for name in ["CAPABILITY", "NAMESPACE"] {
-        behind.push((engine.issue(&Command::new(name)).await?, name));
-    }
-    if let Some(((folder, access), command)) = open {
-        engine.selected = Some(Selected::new(folder, *access));
-        behind.push((engine.issue(command).await?, command.name));
-    }
+    let issued = match behind {
+        Some(first) => first.issue(engine).await?,
+        None => Vec::new(),
+    };
+    // A server may pass over the initial response and ask for it, once: by an empty challenge.
+    let mut may_ask = one_line;
     let mut challenge = None;
     for _ in 0..=MAX_CHALLENGES {
-        let Some(status) = await_status_or_challenge(engine, tag, &mut challenge).await? else {
-            continue;
+        let text = match verdict_or_challenge(engine, tag).await? {
+            Ok(status) => {
+                return Ok(Verdict {
+                    status,
+                    challenge,
+                    behind: issued,
+                });
+            }
+            Err(text) => String::from_utf8_lossy(&text).trim().to_owned(),
         };
-        return Ok(Verdict {
-            status,
-            challenge,
-            behind,
-        });
+        let asks = may_ask && text.is_empty();
+        may_ask = false;
+        if !asks {
+            // Kept even where it can't be decoded: that there was one tells that the token was looked at.
+            let shown = Challenge::decode(&text).map_or(text, |failure| failure.to_string());
+            challenge = Some(engine.wire.tap().scrub(&shown));
+        }
+        match behind {
+            Some(_) => {}
+            None if asks => engine.wire.secret_command("", response.secret())?,
+            // The verdict comes only once this is answered.
+            None => engine.wire.command(mechanism.failure_answer())?,
+        }
     }
     Err(engine.out_of_step(
         NAME,
@@ -206,34 +294,16 @@ async fn authenticate(
     ))
 }
 
-/// The end of AUTHENTICATE, or `None` after a challenge. It is not answered: the line that went out behind was taken
-/// for the answer, and any answer ends the exchange with a refusal.
-async fn await_status_or_challenge(
-    engine: &mut ImapEngine,
-    tag: Tag,
-    challenge: &mut Option<Challenge>,
-) -> Result<Option<StatusLine>> {
+/// The end of AUTHENTICATE, or `Err` with the text of a challenge.
+async fn verdict_or_challenge(engine: &mut ImapEngine, tag: Tag) -> Result<Result<StatusLine, Bytes>> {
     loop {
         if let Some(status) = engine.ended(tag) {
-            return Ok(Some(status));
+            return Ok(Ok(status));
         }
         if let Response::Continuation(text) = engine.response(NAME).await? {
-            // Kept even where it can't be decoded: that there was one tells that the token was looked at.
-            *challenge = Some(Challenge::decode(&String::from_utf8_lossy(&text)).unwrap_or_default());
-            return Ok(None);
+            return Ok(Err(text));
         }
     }
-}
-
-fn refused(engine: &ImapEngine, verdict: &Verdict) -> Error {
-    let Some(challenge) = &verdict.challenge else {
-        return engine.refused(NAME, ErrorKind::AuthRejected, &verdict.status);
-    };
-    // What the server thinks of the token it has said in the challenge; the verdict's words may be about the line that
-    // stood where the answer was due, such as "invalid base64".
-    let mut reply = ServerReply::text(engine.wire.tap().scrub(&verdict.status.text));
-    reply.challenge = Some(engine.wire.tap().scrub(&challenge.to_string()));
-    crate::doctor::refusal(Layer::Imap, NAME, ErrorKind::AuthRejected, reply)
 }
 
 /// Takes in the end of SELECT or EXAMINE: after a refusal no folder is open (RFC 3501 §6.3.1).

@@ -10,6 +10,7 @@ mod folders;
 mod hostile;
 mod idle;
 mod sign_in;
+mod swallowing;
 mod transfer;
 
 use std::future::Future;

@@ -84,43 +84,75 @@ async fn examine_is_read_only() {
     assert_eq!(selected.folder, "Entwürfe");
 }
 
+/// A line behind AUTHENTICATE would be taken for the answer to a challenge (RFC 9051 §5.5).
 #[tokio::test]
-async fn capabilities_in_the_greeting_save_a_flight() {
+async fn other_servers_are_sent_nothing_before_the_verdict() {
     let server = serve(Security::ImplicitTls, |mut peer: Peer| async move {
-        peer.send("* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] ready\r\n").await;
-        for expected in ["A1 AUTHENTICATE XOAUTH2 ", "A2 CAPABILITY", "A3 NAMESPACE"] {
-            peer.expect(expected).await;
-        }
-        // A server without NAMESPACE is none the worse for it.
-        peer.send("A1 OK [CAPABILITY IMAP4rev1 IDLE] in\r\n* CAPABILITY IMAP4rev1 IDLE\r\nA2 OK\r\nA3 BAD Unknown command\r\n")
+        peer.send("* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] Dovecot ready.\r\n")
             .await;
+        peer.expect("A1 AUTHENTICATE XOAUTH2 ").await;
+        peer.send("A1 OK [CAPABILITY IMAP4rev1 IDLE] in\r\n").await;
+        peer.expect("A2 CAPABILITY").await;
+        peer.expect("A3 NAMESPACE").await;
+        peer.expect("A4 SELECT \"INBOX\"").await;
+        // A server without NAMESPACE is none the worse for it.
+        peer.send(
+            "* CAPABILITY IMAP4rev1 IDLE\r\nA2 OK\r\nA3 BAD Unknown command\r\n* 3 EXISTS\r\nA4 OK\r\n",
+        )
+        .await;
         peer.silence().await;
     })
     .await;
-    let session = sign_in_only(&server).await.unwrap();
-    assert_eq!(session.flights(), 1);
-    assert!(session.capabilities().has("IDLE") && session.selected().is_none());
+    let session = connect(&server).await;
+    assert_eq!(session.flights(), 2);
+    assert!(session.capabilities().has("IDLE"));
+    assert_eq!(session.selected().unwrap().exists, 3);
 }
 
 #[tokio::test]
 async fn without_sasl_ir_it_takes_two_steps() {
     // Exchange sends the bare `+`, others with a blank.
-    for plus in ["+\r\n", "+ \r\n"] {
+    for (plus, greeting, flights) in [
+        ("+\r\n", "The Microsoft Exchange IMAP4 service is ready.", 2),
+        ("+ \r\n", "ready", 3),
+    ] {
         let server = serve(Security::ImplicitTls, move |mut peer: Peer| async move {
-            peer.send("* OK [CAPABILITY IMAP4rev1 AUTH=XOAUTH2] ready\r\n")
+            peer.send(format!("* OK [CAPABILITY IMAP4rev1 AUTH=XOAUTH2] {greeting}\r\n"))
                 .await;
             assert_eq!(peer.line().await, "A1 AUTHENTICATE XOAUTH2");
             peer.send(plus).await;
             assert_eq!(peer.line().await, response());
+            if flights == 3 {
+                peer.send("A1 OK in\r\n").await;
+            }
             peer.expect("A2 CAPABILITY").await;
             peer.expect("A3 NAMESPACE").await;
-            peer.send("A1 OK in\r\n* CAPABILITY IMAP4rev1\r\nA2 OK\r\nA3 OK\r\n")
-                .await;
+            if flights == 2 {
+                peer.send("A1 OK in\r\n").await;
+            }
+            peer.send("* CAPABILITY IMAP4rev1\r\nA2 OK\r\nA3 OK\r\n").await;
             peer.silence().await;
         })
         .await;
-        assert_eq!(sign_in_only(&server).await.unwrap().flights(), 2);
+        assert_eq!(sign_in_only(&server).await.unwrap().flights(), flights);
     }
+}
+
+#[tokio::test]
+async fn a_server_that_passes_over_the_response_may_ask_for_it() {
+    let server = serve(Security::ImplicitTls, |mut peer: Peer| async move {
+        peer.send("* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] ready\r\n")
+            .await;
+        peer.expect("A1 AUTHENTICATE XOAUTH2 ").await;
+        peer.send("+ \r\n").await;
+        assert_eq!(peer.line().await, response());
+        peer.send("A1 OK in\r\n").await;
+        peer.expect("A2 CAPABILITY").await;
+        peer.send("A2 OK\r\nA3 OK\r\n").await;
+        peer.silence().await;
+    })
+    .await;
+    sign_in_only(&server).await.unwrap();
 }
 
 #[tokio::test]
@@ -198,33 +230,63 @@ async fn exchanges_refusal_is_kept_word_for_word() {
     assert_eq!(*server.connections.lock().unwrap(), 1);
 }
 
+const CHALLENGE: &str = "+ eyJzdGF0dXMiOiI0MDEiLCJzY2hlbWVzIjoiYmVhcmVyIG1hYyIsInNjb3BlIjoiaHR0cHM6Ly9tYWlsLmdvb2dsZS5jb20vIn0K\r\n";
+
 #[tokio::test]
-async fn a_failure_challenge_is_decoded() {
-    // What follows a challenge is taken for the answer to it. Dovecot then says NO or BAD.
-    for verdict in [
-        "A2 NO [AUTHENTICATIONFAILED] Authentication failed.",
-        "A2 BAD Invalid base64 data in continued response",
-    ] {
-        let server = serve(Security::ImplicitTls, move |mut peer: Peer| async move {
-            begin(&mut peer).await;
-            peer.expect("A2 AUTHENTICATE XOAUTH2 ").await;
-            peer.send("+ eyJzdGF0dXMiOiI0MDEiLCJzY2hlbWVzIjoiYmVhcmVyIG1hYyIsInNjb3BlIjoiaHR0cHM6Ly9tYWlsLmdvb2dsZS5jb20vIn0K\r\n")
+async fn a_failure_challenge_is_answered_and_decoded() {
+    for (mechanism, answer) in [("XOAUTH2", ""), ("OAUTHBEARER", "AQ==")] {
+        for greeting in ["ready", "The Microsoft Exchange IMAP4 service is ready."] {
+            if (mechanism, greeting) == ("XOAUTH2", "The Microsoft Exchange IMAP4 service is ready.") {
+                continue;
+            }
+            let server = serve(Security::ImplicitTls, move |mut peer: Peer| async move {
+                peer.send(format!(
+                    "* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH={mechanism}] {greeting}\r\n"
+                ))
                 .await;
-            peer.expect("A3 CAPABILITY").await;
-            peer.send(format!("{verdict}\r\n")).await;
-            peer.silence().await;
-        })
-        .await;
-        let error = sign_in_only(&server).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::AuthRejected, "{error}");
-        let reply = error.server().unwrap();
-        assert!(
-            reply.challenge.as_deref().unwrap().starts_with("status 401"),
-            "{reply:?}"
-        );
-        assert!(verdict.ends_with(&reply.text));
-        assert_eq!(*server.connections.lock().unwrap(), 1);
+                peer.expect(&format!("A1 AUTHENTICATE {mechanism} ")).await;
+                peer.send(CHALLENGE).await;
+                assert_eq!(
+                    peer.bytes(answer.len() + 2).await,
+                    format!("{answer}\r\n").as_bytes()
+                );
+                peer.send("A1 NO [AUTHENTICATIONFAILED] Authentication failed.\r\n")
+                    .await;
+                assert_eq!(peer.line().await, "", "nothing behind a refusal");
+            })
+            .await;
+            let error = open(&server).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::AuthRejected, "{error}");
+            let reply = error.server().unwrap();
+            assert_eq!(
+                reply.challenge.as_deref(),
+                Some("status 401, schemes bearer mac, scope https://mail.google.com/")
+            );
+            assert_eq!(reply.text, "[AUTHENTICATIONFAILED] Authentication failed.");
+            assert!(error.hint().unwrap().contains("audience"), "{error}");
+        }
     }
+}
+
+/// Exchange never does. What went out behind AUTHENTICATE is the answer then, and no second one is given.
+#[tokio::test]
+async fn a_challenge_that_was_not_to_be_expected_is_decoded_too() {
+    let server = serve(Security::ImplicitTls, |mut peer: Peer| async move {
+        begin(&mut peer).await;
+        peer.expect("A2 AUTHENTICATE XOAUTH2 ").await;
+        peer.send(CHALLENGE).await;
+        peer.expect("A3 CAPABILITY").await;
+        peer.send("A2 BAD Invalid base64 data in continued response\r\n")
+            .await;
+        peer.expect("A4 NAMESPACE").await;
+        assert_eq!(peer.line().await, "");
+    })
+    .await;
+    let error = sign_in_only(&server).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AuthRejected, "{error}");
+    let challenge = error.server().unwrap().challenge.as_deref();
+    assert!(challenge.unwrap().starts_with("status 401"), "{error}");
+    assert_eq!(*server.connections.lock().unwrap(), 1);
 }
 
 #[tokio::test]
@@ -402,13 +464,14 @@ async fn starttls_is_taken_and_capabilities_are_asked_again() {
         peer.send("* CAPABILITY IMAP4rev1 AUTH=XOAUTH2 SASL-IR\r\nA2 OK\r\n")
             .await;
         peer.expect("A3 AUTHENTICATE XOAUTH2 ").await;
-        peer.send("A3 OK\r\n* CAPABILITY IMAP4rev1\r\nA4 OK\r\nA5 OK\r\n")
-            .await;
+        peer.send("A3 OK\r\n").await;
+        peer.expect("A4 CAPABILITY").await;
+        peer.send("* CAPABILITY IMAP4rev1\r\nA4 OK\r\nA5 OK\r\n").await;
         peer.silence().await;
     })
     .await;
     let session = sign_in_only(&server).await.unwrap();
-    assert_eq!(session.flights(), 3);
+    assert_eq!(session.flights(), 4);
     assert!(!session.capabilities().has("MOVE"));
 }
 

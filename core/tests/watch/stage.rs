@@ -135,6 +135,27 @@ impl Stage {
         }
     }
 
+    /// Waits until every command behind the login has its answer: nobody waits for the network then.
+    pub async fn until_answered(&self) {
+        let waiting = || {
+            let mut tags = std::collections::BTreeSet::new();
+            for line in self.transcript.lines() {
+                let (tag, rest) = line.text.split_once(' ').unwrap_or_default();
+                let begins = ["UID", "NOOP", "IDLE"].iter().any(|name| rest.starts_with(name));
+                match line.direction {
+                    Direction::Client if begins => tags.insert(tag.to_owned()),
+                    Direction::Server => tags.remove(tag),
+                    _ => false,
+                };
+            }
+            !tags.is_empty()
+        };
+        while waiting() {
+            tokio::task::yield_now().await;
+        }
+        settle().await;
+    }
+
     /// Waits until the server has consented to so many IDLEs.
     pub async fn until_idle(&self, times: usize) {
         let idles = || {
@@ -257,7 +278,8 @@ fn members(set: &str, uids: &[u32]) -> Vec<u32> {
 /// How many messages the client was told of; `None` when it hangs up.
 async fn sign_in(peer: &mut Peer, inbox: &Mutex<Inbox>) -> Option<usize> {
     let capabilities = inbox.lock().unwrap().capabilities;
-    peer.send("* OK ready\r\n").await;
+    peer.send("* OK The Microsoft Exchange IMAP4 service is ready.\r\n")
+        .await;
     if peer.line().await != "A1 CAPABILITY" {
         return None;
     }
