@@ -155,7 +155,7 @@ impl Mailbox {
         let mut heal = Heal::new(self, Protocol::Imap);
         let (mut uids, uid_validity) = loop {
             let found = async {
-                let (mut session, selected) = self.selected(&query.folder, true).await?;
+                let (mut session, selected) = self.selected(&query.folder).await?;
                 Ok((session.search(&query.filter).await?, selected.uid_validity))
             };
             if let Some(settled) = heal.settle(found.await).await {
@@ -336,10 +336,7 @@ impl Mailbox {
 
     /// A session with this folder selected, and what the server said of it. Always for writing: one that reads and
     /// one that marks can then use the same session without selecting again, and nothing here marks by reading.
-    ///
-    /// With `anew`, messages that came since the session's last command are there too. That takes a flight of its own:
-    /// Dovecot looks into the folder when it has answered all that came along with the NOOP.
-    async fn selected(&self, folder: &str, anew: bool) -> Result<(Lease<ImapSession>, Selected)> {
+    async fn selected(&self, folder: &str) -> Result<(Lease<ImapSession>, Selected)> {
         let serves = |session: &ImapSession| {
             session
                 .selected()
@@ -358,13 +355,7 @@ impl Mailbox {
             .lease(self.imap_turn().await?, serves, connect)
             .await?;
         let selected = match lease.selected() {
-            Some(selected) if selected.folder == folder => {
-                let selected = selected.clone();
-                if anew && !lease.is_current() {
-                    lease.noop().await?;
-                }
-                selected
-            }
+            Some(selected) if selected.folder == folder => selected.clone(),
             _ => lease.select(folder, Access::ReadWrite).await?,
         };
         Ok((lease, selected))
@@ -392,7 +383,7 @@ impl Mailbox {
 
     /// A session with the folder of a message selected, if it is still the same folder.
     async fn at_once(&self, place: &Place<'_>) -> Result<Lease<ImapSession>> {
-        let (session, selected) = self.selected(place.folder, false).await?;
+        let (session, selected) = self.selected(place.folder).await?;
         if selected.uid_validity != place.uid_validity {
             return Err(Error::new(
                 ErrorKind::NotFound,

@@ -1,5 +1,7 @@
 //! COPY, MOVE, EXPUNGE and what takes MOVE's place where a server has none.
 
+use std::time::Duration;
+
 use super::command::{Command, folder_argument};
 use super::copy::CopyUid;
 use super::engine::ImapEngine;
@@ -13,6 +15,9 @@ use crate::error::{Error, ErrorKind, Layer, Result};
 
 /// UIDs of one SEARCH that are kept: 16 MiB.
 const MAX_FOUND: usize = 4_000_000;
+
+/// What comes in within this time of the server's news is left to the next search.
+const CURRENT: Duration = Duration::from_secs(5);
 
 fn never(_: &StatusLine) -> bool {
     false
@@ -39,44 +44,99 @@ impl Store {
     }
 }
 
-impl ImapEngine {
-    pub(super) async fn search(&mut self, query: &Query) -> Result<Vec<Uid>> {
-        let command = query.command()?;
-        self.require_selected(command.name)?;
-        let mut found: Vec<Uid> = Vec::new();
-        let mut too_many = false;
-        let mut collect = |data: Untagged| {
-            if let Untagged::Search(uids) = data {
-                too_many |= found.len() + uids.len() > MAX_FOUND;
-                if !too_many {
-                    found.extend(uids);
+/// The answer to a SEARCH.
+#[derive(Default)]
+struct Found {
+    uids: Vec<Uid>,
+    too_many: bool,
+    answered: bool,
+    /// How many messages the folder holds.
+    exists: u32,
+    /// Mail came in behind the answer, which does not hold it.
+    outdated: bool,
+}
+
+impl Found {
+    fn take(&mut self, data: Untagged) {
+        match data {
+            Untagged::Search(uids) => {
+                self.answered = true;
+                self.too_many |= self.uids.len() + uids.len() > MAX_FOUND;
+                if !self.too_many {
+                    self.uids.extend(uids);
                 }
             }
-        };
+            Untagged::Exists(count) => {
+                // Some servers say it with every answer.
+                self.outdated |= self.answered && count != self.exists;
+                self.exists = count;
+            }
+            Untagged::Expunge(_) => self.exists = self.exists.saturating_sub(1),
+            _ => {}
+        }
+    }
+}
+
+impl ImapEngine {
+    /// Whether SEARCH sees what is in the folder. Later a server may wait for a command such as NOOP before it lets a
+    /// session see what has come in (RFC 9051 §5.2), and SEARCH is none: Dovecot does so.
+    fn is_current(&self) -> bool {
+        self.current.is_some_and(|since| since.elapsed() < CURRENT)
+    }
+
+    pub(super) async fn search(&mut self, query: &Query) -> Result<Vec<Uid>> {
+        let command = query.command()?;
         // A server that does not know UTF-8 may as well say BAD to the argument.
         let fallback = if query.is_ascii() {
             ErrorKind::Rejected
         } else {
             ErrorKind::Unsupported
         };
-        let result = self.run(&command, fallback, &mut collect).await;
-        if let Err(error) = result {
-            let explain = error.kind() == ErrorKind::Unsupported && error.hint().is_none();
-            return Err(if explain {
-                error.with_hint("search without letters outside US-ASCII")
-            } else {
-                error
-            });
+        let explain = |error: Error| match error.kind() == ErrorKind::Unsupported && error.hint().is_none() {
+            true => error.with_hint("search without letters outside US-ASCII"),
+            false => error,
+        };
+        let news = !self.is_current();
+        let mut found = self
+            .search_once(&command, fallback, news)
+            .await
+            .map_err(explain)?;
+        if news && found.outdated {
+            // Dovecot puts the NOOP off until the SEARCH behind it is done. Now the session sees what came in.
+            found = self
+                .search_once(&command, fallback, false)
+                .await
+                .map_err(explain)?;
         }
-        if too_many {
+        if found.too_many {
             let detail = format!("more than {MAX_FOUND} messages fit the search");
             return Err(Error::new(ErrorKind::Protocol, command.name, detail)
                 .with_layer(Layer::Imap)
                 .with_hint("search for fewer at once"));
         }
-        found.sort_unstable();
-        found.dedup();
-        Ok(found)
+        found.uids.sort_unstable();
+        found.uids.dedup();
+        Ok(found.uids)
+    }
+
+    /// One SEARCH; with `news`, behind a NOOP in the same flight.
+    async fn search_once(&mut self, command: &Command, fallback: ErrorKind, news: bool) -> Result<Found> {
+        let mut found = Found {
+            exists: self.require_selected(command.name)?.exists,
+            ..Found::default()
+        };
+        let noop = match news {
+            true => Some(self.issue(&Command::new("NOOP")).await?),
+            false => None,
+        };
+        let result = self.run(command, fallback, &mut |data| found.take(data)).await;
+        // What the NOOP itself comes to is of no interest, and on a broken connection nothing comes.
+        if let Some(tag) = noop
+            && !self.wire.is_broken()
+        {
+            self.status(tag, "NOOP", &mut |data| found.take(data)).await?;
+        }
+        result.map(|_| found)
     }
 
     pub(super) async fn store(&mut self, set: &UidSet, how: Store, flags: &[Flag]) -> Result<()> {

@@ -85,10 +85,9 @@ impl<S: Pooled> Pool<S> {
                 if waiting.session.is_spent() {
                     continue;
                 }
-                let trusted = waiting.since.elapsed() < TRUSTED;
-                if trusted || waiting.session.probe().await.is_ok() {
+                if waiting.since.elapsed() < TRUSTED || waiting.session.probe().await.is_ok() {
                     let Waiting { session, seat, .. } = waiting;
-                    return Ok(self.lend(session, seat, turn, !trusted));
+                    return Ok(self.lend(session, seat, turn));
                 }
             }
             if let Some(seat) = self.seats.try_seat() {
@@ -100,13 +99,12 @@ impl<S: Pooled> Pool<S> {
             }
         };
         let session = connect().await?;
-        Ok(self.lend(session, seat, turn, true))
+        Ok(self.lend(session, seat, turn))
     }
 
-    fn lend(self: &Arc<Self>, session: S, seat: Seat, turn: Turn, current: bool) -> Lease<S> {
+    fn lend(self: &Arc<Self>, session: S, seat: Seat, turn: Turn) -> Lease<S> {
         Lease {
             lent: Some((session, seat)),
-            current,
             pool: self.clone(),
             _turn: turn,
         }
@@ -217,17 +215,9 @@ impl<S: Pooled> fmt::Debug for Pool<S> {
 /// A session on loan. Goes back when it is dropped, unless it is spent.
 pub(crate) struct Lease<S: Pooled> {
     lent: Option<(S, Seat)>,
-    current: bool,
     pool: Arc<Pool<S>>,
     // Declared last: the turn is given back after the session is.
     _turn: Turn,
-}
-
-impl<S: Pooled> Lease<S> {
-    /// Whether the session was made or probed for this lease, so that it knows what is new on the server.
-    pub(crate) fn is_current(&self) -> bool {
-        self.current
-    }
 }
 
 impl<S: Pooled> Deref for Lease<S> {
@@ -353,12 +343,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_idle_session_is_probed_and_then_ended() {
         let (pool, counts) = (pool(2), Arc::new(Counts::default()));
-        let lease = lend(&pool, any, || Fake::connect(counts.clone())).await.unwrap();
-        assert!(lease.is_current());
-        drop(lease);
-        let lease = lend(&pool, any, || Fake::connect(counts.clone())).await.unwrap();
-        assert!(!lease.is_current());
-        drop(lease);
+        drop(lend(&pool, any, || Fake::connect(counts.clone())).await.unwrap());
+        drop(lend(&pool, any, || Fake::connect(counts.clone())).await.unwrap());
         assert_eq!(
             (
                 counts.made.load(Ordering::SeqCst),

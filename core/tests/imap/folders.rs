@@ -113,13 +113,21 @@ async fn text_beyond_ascii_is_searched_with_a_charset_and_a_literal() {
         assert_eq!(peer.bytes(7).await, "Grüße".as_bytes());
         assert_eq!(peer.line().await, " FROM \"joe\"");
         peer.send("* SEARCH 4 2\r\nA6 OK SEARCH completed.\r\n").await;
-        peer.expect("A7 UID SEARCH CHARSET UTF-8").await;
-        peer.expect("é").await;
-        peer.send("A7 NO [BADCHARSET (US-ASCII)] The specified charset is not supported.\r\n")
-            .await;
-        peer.expect("A8 UID SEARCH CHARSET UTF-8").await;
-        peer.expect("é").await;
-        peer.send("A8 BAD Command Argument Error. 11\r\n").await;
+        for (tag, answer) in [
+            (
+                7,
+                "NO [BADCHARSET (US-ASCII)] The specified charset is not supported.",
+            ),
+            (9, "BAD Command Argument Error. 11"),
+        ] {
+            // Time has passed since SELECT: SEARCH alone need not show what came in (RFC 9051 §5.2).
+            assert_eq!(peer.line().await, format!("A{tag} NOOP"));
+            let search = tag + 1;
+            peer.expect(&format!("A{search} UID SEARCH CHARSET UTF-8")).await;
+            peer.expect("é").await;
+            peer.send(format!("A{tag} OK NOOP completed.\r\nA{search} {answer}\r\n"))
+                .await;
+        }
         peer.silence().await;
     })
     .await;
@@ -139,6 +147,42 @@ async fn text_beyond_ascii_is_searched_with_a_charset_and_a_literal() {
 }
 
 #[tokio::test]
+async fn a_search_finds_what_came_in_since_the_last() {
+    let server = dialogue(
+        AFTER,
+        &[
+            ("A6 UID SEARCH ALL", "* SEARCH 1\r\n* 6996 EXISTS\r\nA6 OK\r\n"),
+            // The NOOP is done first, as it was sent.
+            ("A7 NOOP", ""),
+            (
+                "A8 UID SEARCH ALL",
+                "* 6997 EXISTS\r\nA7 OK\r\n* SEARCH 1 2 3\r\nA8 OK\r\n",
+            ),
+            // It is put off until the search is done.
+            ("A9 NOOP", ""),
+            (
+                "A10 UID SEARCH ALL",
+                "* SEARCH 1 2 3\r\n* 6998 EXISTS\r\nA9 OK\r\nA10 OK\r\n",
+            ),
+            // Mail that comes in all the time does not make a search endless.
+            (
+                "A11 UID SEARCH ALL",
+                "* SEARCH 1 2 3 4\r\n* 6999 EXISTS\r\nA11 OK\r\n",
+            ),
+        ],
+    )
+    .await;
+    let mut session = connect(&server).await;
+    let mut before = session.flights();
+    for (count, flights) in [(1, 1), (3, 1), (4, 2)] {
+        let found = session.search(&Query::all()).await.unwrap();
+        assert_eq!(found.len(), count);
+        assert_eq!(session.flights() - before, flights);
+        before = session.flights();
+    }
+}
+
+#[tokio::test]
 async fn without_literal_plus_the_server_is_asked() {
     let server = exchange("* CAPABILITY IMAP4rev1\r\n", |mut peer| async move {
         assert_eq!(peer.line().await, "A6 UID SEARCH CHARSET UTF-8 SUBJECT {2}");
@@ -147,10 +191,11 @@ async fn without_literal_plus_the_server_is_asked() {
         assert_eq!(peer.line().await, "");
         peer.send("* SEARCH\r\nA6 OK\r\n").await;
         // Refused before the literal: it is never sent, and the session stays in step.
-        assert_eq!(peer.line().await, "A7 UID SEARCH CHARSET UTF-8 SUBJECT {2}");
-        peer.send("A7 NO [BADCHARSET] US-ASCII only\r\n").await;
-        assert_eq!(peer.line().await, "A8 NOOP");
-        peer.send("A8 OK\r\n").await;
+        assert_eq!(peer.line().await, "A7 NOOP");
+        assert_eq!(peer.line().await, "A8 UID SEARCH CHARSET UTF-8 SUBJECT {2}");
+        peer.send("A7 OK\r\nA8 NO [BADCHARSET] US-ASCII only\r\n").await;
+        assert_eq!(peer.line().await, "A9 NOOP");
+        peer.send("A9 OK\r\n").await;
         peer.silence().await;
     })
     .await;

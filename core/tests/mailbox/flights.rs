@@ -3,7 +3,7 @@
 use exomail::imap::{Access, BodyEvent, ImapSession, Section, UidSet};
 use exomail_sandbox::{Protocol, Sandbox};
 
-use crate::tenant::{ANN, JOE, Tenant, deliver};
+use crate::tenant::{ANN, JOE, Tenant, deliver, subjects};
 
 #[tokio::test]
 async fn the_second_mail_on_an_open_connection_is_one_flight() {
@@ -90,4 +90,24 @@ async fn a_page_of_messages_is_connect_search_and_fetch() {
         .unwrap();
     assert_eq!(page.len(), 50);
     assert_eq!(tenant.flights(Protocol::Imap), 4);
+}
+
+/// A NOOP that travels in front of the search lets it see new mail; it costs no flight.
+#[tokio::test]
+async fn the_next_page_shows_what_came_in_meanwhile() {
+    let tenant = Tenant::start().await;
+    let joe = tenant.mailbox(JOE);
+    for count in 1..=3 {
+        deliver(&tenant, JOE, 1);
+        let before = match count {
+            1 => 0,
+            _ => tenant.flights(Protocol::Imap),
+        };
+        assert_eq!(subjects(&joe, exomail::MessageQuery::inbox()).await.len(), count);
+        let expected = if count == 1 { 4 } else { 2 };
+        assert_eq!(tenant.flights(Protocol::Imap) - before, expected);
+    }
+    let noops = tenant.transcript.lines().into_iter();
+    let noops = noops.filter(|line| line.text.ends_with(" NOOP")).count();
+    assert_eq!(noops, 2);
 }

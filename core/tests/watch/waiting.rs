@@ -41,7 +41,10 @@ async fn a_server_without_idle_is_asked_every_minute() {
     stage.inbox.lock().unwrap().capabilities = NO_IDLE;
     let mut watch = stage.watch();
     caught_up(&mut watch, at(7)).await;
+    // One more look at the folder, now that there is no IDLE.
+    stage.until_said("UID SEARCH", 2).await;
     for uid in [8, 9] {
+        stage.until_answered().await;
         stage.arrives(uid);
         pass(Duration::from_secs(60)).await;
         assert_eq!(uid_of(watch.next().await.unwrap()), uid);
@@ -72,6 +75,7 @@ async fn where_idle_is_refused_polling_takes_its_place() {
     stage.until_said("IDLE", 1).await;
     // The refusal comes, and one more look at the folder.
     stage.until_said("UID SEARCH", 2).await;
+    stage.until_answered().await;
     stage.arrives(8);
     // Twice: whether the sleep has begun before the first can't be seen from here.
     let mut event = None;
@@ -80,7 +84,10 @@ async fn where_idle_is_refused_polling_takes_its_place() {
         tokio::select! {
             biased;
             told = &mut next => event = Some(told.unwrap()),
-            () = pass(Duration::from_secs(5)) => {}
+            () = async {
+                stage.until_answered().await;
+                pass(Duration::from_secs(5)).await;
+            } => {}
         }
     }
     drop(next);

@@ -61,9 +61,9 @@ async fn mail_is_read_byte_for_byte_over_both_ways_to_tls() {
     }
 }
 
-/// Dovecot tells its capabilities in the greeting, so the whole sign-in with the folder opened is one flight.
+/// Dovecot tells its capabilities in the greeting, and refuses with a challenge, so nothing may go out behind the login.
 #[tokio::test]
-async fn signing_in_and_opening_the_inbox_takes_one_flight() {
+async fn signing_in_and_opening_the_inbox_takes_two_flights() {
     let stand = Stand::start().await;
     let endpoint = stand.endpoint(Layer::Imap, exomail::Security::ImplicitTls);
     let login = stand.login(&stand.joe);
@@ -71,7 +71,7 @@ async fn signing_in_and_opening_the_inbox_takes_one_flight() {
         ImapSession::connect_selected(&stand.connector, &endpoint, &login, "INBOX", Access::ReadWrite)
             .await
             .unwrap();
-    assert_eq!(session.flights(), 1);
+    assert_eq!(session.flights(), 2);
     assert!(!inbox.read_only);
     assert!(inbox.keywords_allowed);
     session.logout().await.unwrap();
@@ -200,6 +200,31 @@ async fn searches_find_what_they_say() {
     let folders = session.folders().await.unwrap();
     assert!(!folders.iter().any(|folder| folder.name == "injected"));
     session.logout().await.unwrap();
+}
+
+/// Dovecot lets SEARCH see new mail only once a command such as NOOP has told of it, and puts that NOOP off until the
+/// SEARCH behind it is done: where there was news, it is searched once more.
+#[tokio::test]
+async fn a_search_finds_what_came_in_since_the_last() {
+    let stand = Stand::start().await;
+    let mut reader = stand.imap(&stand.joe).await;
+    reader.select("INBOX", Access::ReadWrite).await.unwrap();
+    let mut writer = stand.imap(&stand.joe).await;
+    let mut known = reader.search(&Query::all()).await.unwrap();
+    assert!(known.is_empty());
+    for subject in ["first", "second", "third"] {
+        let mail = message(&stand, subject, "x");
+        known.push(append(&mut writer, "INBOX", &mail, &[]).await);
+        let before = reader.flights();
+        assert_eq!(reader.search(&Query::all()).await.unwrap(), known);
+        assert_eq!(reader.flights() - before, 2);
+        assert_eq!(reader.selected().unwrap().exists as usize, known.len());
+        // Nothing new: one flight.
+        assert_eq!(reader.search(&Query::all()).await.unwrap(), known);
+        assert_eq!(reader.flights() - before, 3);
+    }
+    reader.logout().await.unwrap();
+    writer.logout().await.unwrap();
 }
 
 #[tokio::test]
