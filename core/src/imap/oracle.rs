@@ -1,6 +1,6 @@
 //! Our reader of responses against imap-proto's, the parser of async-imap: the same data wherever it is well-formed,
-//! and data where imap-proto gives up the response, which is why it is the oracle here and not the
-//! reader. It also leaves the backslashes of quoted strings in place.
+//! and data where imap-proto gives up the response, which is why it is the oracle here and not the reader
+//! (`docs/adr/0004-own-imap-parser.md`).
 
 use bytes::Bytes;
 use imap_proto::{AttributeValue, MailboxDatum, Response as Theirs, StatusAttribute};
@@ -131,4 +131,17 @@ fn what_imap_proto_gives_up_is_read() {
             other => panic!("{}", name(other)),
         }
     }
+}
+
+#[test]
+fn backslashes_of_quoted_strings_are_resolved() {
+    let text = "* LIST () \"/\" \"a\\\"b\"\r\n";
+    let Some(Theirs::MailboxData(MailboxDatum::List(list))) = theirs(text) else {
+        panic!("imap-proto does not read {text:?}");
+    };
+    assert_eq!(list.name, "a\\\"b", "imap-proto has learned it");
+    let Untagged::List { name, .. } = ours(text) else {
+        panic!("{text:?}");
+    };
+    assert_eq!(name, b"a\"b"[..]);
 }
