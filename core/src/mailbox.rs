@@ -188,7 +188,7 @@ impl Mailbox {
         let (mut heal, mut download) = (Heal::new(self, Protocol::Imap), Download::default());
         loop {
             let fetched = async {
-                let mut session = self.at_once(&id.into()).await?;
+                let mut session = self.at_once(&id.into(), Some(id.uid())).await?;
                 download.run(&mut session, id.uid(), sink).await
             };
             if let Some(settled) = heal.settle(fetched.await).await {
@@ -208,7 +208,12 @@ impl Mailbox {
         for (place, uids) in by_folder(ids) {
             let mut heal = Heal::new(self, Protocol::Imap);
             loop {
-                let stored = async { self.at_once(&place).await?.store(&uids, change, flags).await };
+                let stored = async {
+                    self.at_once(&place, uids.newest())
+                        .await?
+                        .store(&uids, change, flags)
+                        .await
+                };
                 if let Some(settled) = heal.settle(stored.await).await {
                     break settled?;
                 }
@@ -223,7 +228,7 @@ impl Mailbox {
     /// [`ErrorKind::NotFound`] when one of the folders is not there.
     pub async fn move_to(&self, ids: &[MessageRef], folder: &str) -> Result<()> {
         for (place, uids) in by_folder(ids) {
-            let moved = self.at(&place).await?.move_to(&uids, folder).await;
+            let moved = self.at(&place, uids.newest()).await?.move_to(&uids, folder).await;
             Heal::new(self, Protocol::Imap).last(moved)?;
         }
         Ok(())
@@ -235,7 +240,7 @@ impl Mailbox {
     /// [`ErrorKind::NotFound`] when one of the folders is not there.
     pub async fn copy_to(&self, ids: &[MessageRef], folder: &str) -> Result<()> {
         for (place, uids) in by_folder(ids) {
-            let copied = self.at(&place).await?.copy(&uids, folder).await;
+            let copied = self.at(&place, uids.newest()).await?.copy(&uids, folder).await;
             Heal::new(self, Protocol::Imap).last(copied)?;
         }
         Ok(())
@@ -249,7 +254,7 @@ impl Mailbox {
     pub async fn delete(&self, ids: &[MessageRef]) -> Result<()> {
         let trash = self.trash().await?;
         for (place, uids) in by_folder(ids) {
-            let mut session = self.at(&place).await?;
+            let mut session = self.at(&place, uids.newest()).await?;
             match trash {
                 Some(trash) if trash != place.folder => {
                     Heal::new(self, Protocol::Imap).last(session.move_to(&uids, trash).await)?;
@@ -266,7 +271,7 @@ impl Mailbox {
     /// As [`mark`](Self::mark).
     pub async fn delete_forever(&self, ids: &[MessageRef]) -> Result<()> {
         for (place, uids) in by_folder(ids) {
-            let expunged = expunge(&mut *self.at(&place).await?, &uids).await;
+            let expunged = expunge(&mut *self.at(&place, uids.newest()).await?, &uids).await;
             Heal::new(self, Protocol::Imap).last(expunged)?;
         }
         Ok(())
@@ -372,18 +377,18 @@ impl Mailbox {
     }
 
     /// As [`at_once`](Self::at_once), however often it takes: for what must not be repeated itself.
-    async fn at(&self, place: &Place<'_>) -> Result<Lease<ImapSession>> {
+    async fn at(&self, place: &Place<'_>, newest: Option<Uid>) -> Result<Lease<ImapSession>> {
         let mut heal = Heal::new(self, Protocol::Imap);
         loop {
-            if let Some(settled) = heal.settle(self.at_once(place).await).await {
+            if let Some(settled) = heal.settle(self.at_once(place, newest).await).await {
                 return settled;
             }
         }
     }
 
     /// A session with the folder of a message selected, if it is still the same folder.
-    async fn at_once(&self, place: &Place<'_>) -> Result<Lease<ImapSession>> {
-        let (session, selected) = self.selected(place.folder).await?;
+    async fn at_once(&self, place: &Place<'_>, newest: Option<Uid>) -> Result<Lease<ImapSession>> {
+        let (mut session, selected) = self.selected(place.folder).await?;
         if selected.uid_validity != place.uid_validity {
             return Err(Error::new(
                 ErrorKind::NotFound,
@@ -395,6 +400,12 @@ impl Mailbox {
             )
             .with_layer(Layer::Imap)
             .with_hint("list the folder again"));
+        }
+        // To a session that opened the folder before the message came, the message does not exist until the server has
+        // told of it, and NOOP is when it does (RFC 9051 §6.1.2). Without it a UID command would pass over it in silence.
+        let is_known = |newest: Uid| selected.uid_next.is_some_and(|next| newest.get() < next);
+        if newest.is_some_and(|newest| !is_known(newest)) {
+            session.noop().await?;
         }
         Ok(session)
     }

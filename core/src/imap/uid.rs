@@ -103,6 +103,11 @@ impl UidSet {
         self.0.get(at).is_some_and(|&(first, _)| first <= uid.get())
     }
 
+    /// The highest UID in the set.
+    pub(crate) fn newest(&self) -> Option<Uid> {
+        self.0.last().and_then(|&(_, last)| Uid::new(last))
+    }
+
     /// The UIDs in ascending order. A set with `*` has four thousand million of them: mind what is done with it.
     pub fn iter(&self) -> impl Iterator<Item = Uid> + '_ {
         self.0

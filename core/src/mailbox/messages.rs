@@ -6,7 +6,7 @@ use super::query::MessageRef;
 use super::{Heal, Mailbox, Place};
 use crate::error::Result;
 use crate::governor::Protocol;
-use crate::imap::{Summary, Uid};
+use crate::imap::{Summary, Uid, UidSet};
 
 /// How many summaries are fetched in one flight.
 const PAGE: usize = 100;
@@ -80,10 +80,11 @@ impl Messages {
             folder: &self.folder,
             uid_validity: self.uid_validity,
         };
-        let set = uids.iter().copied().collect();
+        let set: UidSet = uids.iter().copied().collect();
+        let newest = set.newest();
         let mut heal = Heal::new(&self.mailbox, Protocol::Imap);
         let summaries = loop {
-            let summaries = async { self.mailbox.at_once(&place).await?.summaries(&set).await };
+            let summaries = async { self.mailbox.at_once(&place, newest).await?.summaries(&set).await };
             if let Some(settled) = heal.settle(summaries.await).await {
                 break settled?;
             }

@@ -1,6 +1,7 @@
 //! How many connections are made, kept and ended.
 
-use exomail::{ErrorKind, MessageQuery};
+use exomail::imap::{Flag, Store, Uid};
+use exomail::{ErrorKind, MessageQuery, MessageRef};
 use exomail_sandbox::{Fault, Protocol, Sandbox};
 
 use crate::tenant::{ANN, JOE, Tenant, deliver, subjects};
@@ -101,4 +102,37 @@ async fn a_folder_that_was_rebuilt_is_noticed() {
     let error = joe.message(&id).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(error.detail().contains("UIDVALIDITY"), "{error}");
+}
+
+#[tokio::test]
+async fn a_message_that_came_after_the_folder_was_opened_is_there() {
+    let tenant = Tenant::start().await;
+    deliver(&tenant, JOE, 1);
+    let joe = tenant.mailbox(JOE);
+    let (first, _) = joe
+        .messages(MessageQuery::inbox())
+        .await
+        .unwrap()
+        .next()
+        .await
+        .unwrap()
+        .unwrap();
+    // Somebody else, a watch for instance, knows of these before our open session does.
+    let come = |n: u32| {
+        MessageRef::new(
+            first.folder(),
+            first.uid_validity(),
+            Uid::new(first.uid().get() + n).unwrap(),
+        )
+    };
+    deliver(&tenant, JOE, 3);
+    joe.message(&come(1)).await.unwrap();
+    joe.close().await;
+    joe.message(&first).await.unwrap();
+    deliver(&tenant, JOE, 2);
+    joe.mark(&[come(4)], Store::Add, &[Flag::Seen]).await.unwrap();
+    assert_eq!(subjects(&joe, MessageQuery::unseen()).await.len(), 5);
+    joe.move_to(&[come(5)], "Archive").await.unwrap();
+    assert_eq!(tenant.sandbox.messages(JOE, "Archive").len(), 1);
+    assert_eq!(tenant.connections(Protocol::Imap).len(), 2);
 }
