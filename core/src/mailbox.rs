@@ -401,10 +401,9 @@ impl Mailbox {
             .with_layer(Layer::Imap)
             .with_hint("list the folder again"));
         }
-        // To a session that opened the folder before the message came, the message does not exist until the server has
-        // told of it, and NOOP is when it does (RFC 9051 §6.1.2). Without it a UID command would pass over it in silence.
-        let is_known = |newest: Uid| selected.uid_next.is_some_and(|next| newest.get() < next);
-        if newest.is_some_and(|newest| !is_known(newest)) {
+        // NOOP is when the server tells of messages that came since (RFC 9051 §6.1.2); without it a UID command would pass
+        // over them in silence.
+        if newest.is_some_and(|newest| !selected.knows(newest)) {
             session.noop().await?;
         }
         Ok(session)

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::flag::Flag;
 use super::response::Untagged;
 use super::status::{Code, StatusLine};
+use super::uid::Uid;
 
 /// How a folder is opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -51,6 +52,9 @@ pub struct Selected {
     /// How often the server said that the folder holds another number of messages than was known.
     #[serde(skip)]
     arrivals: u32,
+    /// The highest UID that a search on this session has found.
+    #[serde(skip)]
+    found: Option<Uid>,
 }
 
 impl Selected {
@@ -102,6 +106,17 @@ impl Selected {
     /// A number that changes when messages may have come. Their count does not tell: one may come as another goes.
     pub(crate) fn arrivals(&self) -> u32 {
         self.arrivals
+    }
+
+    /// Takes in the highest UID that a search has found.
+    pub(crate) fn observe_found(&mut self, newest: Option<Uid>) {
+        self.found = self.found.max(newest);
+    }
+
+    /// Whether this session certainly knows a message of this UID, if there is one: it was there when the folder was
+    /// opened, or has been found since. A message that came later does not exist to the session until the server tells.
+    pub(crate) fn knows(&self, uid: Uid) -> bool {
+        self.found.is_some_and(|found| uid <= found) || self.uid_next.is_some_and(|next| uid.get() < next)
     }
 
     /// Whether the flag can be stored for good here.

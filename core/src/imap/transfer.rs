@@ -116,6 +116,9 @@ impl ImapEngine {
         }
         found.uids.sort_unstable();
         found.uids.dedup();
+        if let Some(selected) = &mut self.selected {
+            selected.observe_found(found.uids.last().copied());
+        }
         Ok(found.uids)
     }
 
